@@ -1,0 +1,69 @@
+"""Every metric, declared once. Names follow Prometheus: base units, `_total` on counters."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+INGEST_RECEIVED = Counter(
+    "rewatch_ingest_access_units_received_total", "Access units read from the source.", ["camera"], registry=REGISTRY
+)
+INGEST_PUBLISHED = Counter(
+    "rewatch_ingest_access_units_published_total", "Access units that Kafka acknowledged.", ["camera"], registry=REGISTRY
+)
+INGEST_LOST = Counter(
+    "rewatch_ingest_access_units_lost_total", "Access units dropped, by reason.", ["camera", "reason"], registry=REGISTRY
+)
+INGEST_BYTES = Counter(
+    "rewatch_ingest_bytes_total", "Bytes of access units published.", ["camera"], registry=REGISTRY
+)
+INGEST_SESSIONS = Counter(
+    "rewatch_ingest_sessions_total", "Times a source was opened.", ["camera"], registry=REGISTRY
+)
+INGEST_FAILURES = Counter(
+    "rewatch_ingest_failures_total", "Times a source could not be opened or read.", ["camera"], registry=REGISTRY
+)
+INGEST_CONNECTED = Gauge(
+    "rewatch_ingest_connected", "1 while packets arrive from the camera.", ["camera"], registry=REGISTRY
+)
+INGEST_QUEUE = Gauge(
+    "rewatch_ingest_queue_access_units", "Access units waiting for Kafka.", ["camera"], registry=REGISTRY
+)
+
+WORKER_FRAMES = Counter(
+    "rewatch_worker_frames_total",
+    "Frames by outcome: decoded, inferred, skipped, failed.",
+    ["camera", "outcome"],
+    registry=REGISTRY,
+)
+WORKER_STAGE = Histogram(
+    "rewatch_worker_stage_seconds",
+    "Time of one frame in one stage: ingest, kafka, queue, decode, infer, step, total.",
+    ["stage"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+WORKER_LAG = Gauge(
+    "rewatch_worker_lag_records", "Records of a partition not yet read.", ["topic", "partition"], registry=REGISTRY
+)
+WORKER_RETRIES = Counter(
+    "rewatch_worker_retries_total", "Waits for a service that did not answer.", ["service"], registry=REGISTRY
+)
+WORKER_EVENTS = Counter("rewatch_worker_events_total", "Events by kind.", ["camera", "kind"], registry=REGISTRY)
+
+RECORD_POINTS = Counter(
+    "rewatch_record_points_total", "Points written to the store.", ["measurement"], registry=REGISTRY
+)
+RECORD_RETRIES = Counter(
+    "rewatch_record_retries_total", "Writes that the store did not take at once.", [], registry=REGISTRY
+)
+
+GATEWAY_CLIENTS = Gauge("rewatch_gateway_websocket_clients", "Connected WebSocket clients.", registry=REGISTRY)
+GATEWAY_SENT = Counter("rewatch_gateway_messages_total", "WebSocket messages sent.", registry=REGISTRY)
+GATEWAY_DROPPED = Counter(
+    "rewatch_gateway_clients_dropped_total", "Clients closed because they read too slowly.", registry=REGISTRY
+)
+GATEWAY_UPLOADS = Counter(
+    "rewatch_gateway_uploads_total", "Uploads by outcome: taken, refused.", ["outcome"], registry=REGISTRY
+)

@@ -1,0 +1,210 @@
+"""Every message that crosses a topic. Values hold no wall-clock reading: the same log gives the same bytes."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+Codec = Literal["h264", "hevc"]
+
+
+class AccessUnit(Struct, frozen=True):
+    """One compressed picture, in Annex B, in decode order. Keyframes carry their parameter sets."""
+
+    camera: str
+    session: str
+    """ingest session: pts and GOP numbers are comparable only within one"""
+    gop: int
+    index: int
+    """position in the GOP in decode order; 0 is the keyframe"""
+    keyframe: bool
+    codec: Codec
+    pts: int
+    time_base: tuple[int, int]
+    """seconds per tick of pts, as numerator and denominator"""
+    width: int
+    height: int
+    captured_ns: int
+    data: bytes
+    analysis: bytes | None = None
+    """on keyframes: the camera's Analysis as JSON"""
+    traceparent: str | None = None
+
+
+class Gap(Struct, frozen=True):
+    """The log has a hole here. The next record of this camera is a keyframe of a session or GOP of its own."""
+
+    camera: str
+    session: str
+    reason: str
+    from_ns: int
+    to_ns: int
+    lost: int
+    """access units known to be lost; -1 when nobody can know"""
+
+
+class End(Struct, frozen=True):
+    """A source that has an end was read to it."""
+
+    camera: str
+    session: str
+    published: int
+    error: str = ""
+    """why the source could not be read further; empty: a proper end"""
+    analysis: bytes | None = None
+    captured_ns: int = 0
+
+
+LogRecord = AccessUnit | Gap | End
+
+
+class Provenance(Struct, frozen=True):
+    """Where a result comes from: enough to derive it again."""
+
+    topic: str
+    partition: int
+    keyframe_offset: int
+    first_offset: int
+    last_offset: int
+    model: str
+    model_version: str
+    config: str
+    """first 12 hex digits of the SHA-256 of the Analysis JSON that the keyframe carries"""
+
+
+class Box(Struct, frozen=True):
+    """x1, y1, x2, y2 in pixels of the camera's picture, to 0.01."""
+
+    label: str
+    score: float
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    track: str | None = None
+
+
+class Detections(Struct, frozen=True):
+    """All boxes of one inferred frame. Identity: camera, captured_ns."""
+
+    camera: str
+    captured_ns: int
+    session: str
+    gop: int
+    pts: int
+    width: int
+    height: int
+    boxes: tuple[Box, ...]
+    signals: dict[str, str]
+    provenance: Provenance
+    revision: int = 0
+
+
+class Event(Struct, frozen=True):
+    """Something happened. `id` is a UUIDv5 of camera, rule and the facts that opened the event."""
+
+    id: str
+    camera: str
+    kind: str
+    """line_crossed, zone_entered, red_light, gap, end"""
+    rule: str
+    captured_ns: int
+    track: str | None
+    label: str | None
+    box: Box | None
+    details: dict[str, str | float | int]
+    provenance: Provenance
+    revision: int = 0
+
+
+class Flow(Struct, frozen=True):
+    """What crossed one line in one minute of capture time. Identity: camera, line, minute, label, direction."""
+
+    camera: str
+    line: str
+    minute_ns: int
+    label: str
+    direction: Literal["forward", "backward"]
+    count: int
+    mean_speed: float | None
+    """metres per second; null without ground points"""
+    provenance: Provenance
+    revision: int = 0
+
+
+class IngestLedger(Struct, frozen=True, tag="ingest", tag_field="stage"):
+    """One GOP as the edge saw it: received = published + lost."""
+
+    camera: str
+    session: str
+    gop: int
+    captured_ns: int
+    received: int
+    published: int
+    lost: int
+    reason: str = ""
+
+
+class AnalysisLedger(Struct, frozen=True, tag="analysis", tag_field="stage"):
+    """One GOP as the worker saw it: consumed = decoded + failed, decoded = inferred + skipped."""
+
+    camera: str
+    session: str
+    gop: int
+    captured_ns: int
+    consumed: int
+    decoded: int
+    inferred: int
+    skipped: int
+    failed: int
+    topic: str
+    partition: int
+    keyframe_offset: int
+    reason: str = ""
+    revision: int = 0
+
+
+class EndLedger(Struct, frozen=True, tag="end", tag_field="stage"):
+    """The worker has analysed everything up to a source's end; all earlier results are published."""
+
+    camera: str
+    session: str
+    published: int
+    error: str = ""
+
+
+LedgerEntry = IngestLedger | AnalysisLedger | EndLedger
+
+
+class FailedWindow(Struct, frozen=True):
+    camera: str
+    session: str
+    gop: int
+    topic: str
+    partition: int
+    keyframe_offset: int
+    first_offset: int
+    last_offset: int
+    reason: str
+    attempt: int = 0
+
+
+class Checkpoint(Struct, frozen=True):
+    """The chain's state in front of the keyframe at `offset`; every earlier output is acknowledged."""
+
+    camera: str
+    topic: str
+    partition: int
+    offset: int
+    state_version: int
+    state: str
+    """JSON of the chain's state"""
+    ledger: dict[str, int]
+
+
+class Heartbeat(Struct, frozen=True):
+    process: str
+    role: str
+    host: str
+    pid: int
+    cameras: tuple[str, ...]
+    details: dict[str, str | float | int]

@@ -1,0 +1,111 @@
+"""Results on the wire: JSON values, CloudEvents 1.0 headers in Kafka's binary mode (prefix `ce_`).
+
+Spec: CloudEvents, Kafka Protocol Binding 1.0.2, section 3.2 (binary content mode).
+"""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from schemas.messages import (
+    AnalysisLedger,
+    Checkpoint,
+    Detections,
+    EndLedger,
+    Event,
+    FailedWindow,
+    Flow,
+    Heartbeat,
+    IngestLedger,
+)
+from schemas.topics import (
+    CHECKPOINTS,
+    DETECTIONS,
+    EVENTS,
+    FAILED_WINDOWS,
+    FLOW,
+    HEARTBEATS,
+    LEDGER,
+    Topic,
+)
+
+Result = (
+    Detections | Event | Flow | IngestLedger | AnalysisLedger | EndLedger | FailedWindow | Checkpoint | Heartbeat
+)
+
+_TOPIC_OF: Final[dict[type, Topic]] = {
+    Detections: DETECTIONS,
+    Event: EVENTS,
+    Flow: FLOW,
+    IngestLedger: LEDGER,
+    AnalysisLedger: LEDGER,
+    EndLedger: LEDGER,
+    FailedWindow: FAILED_WINDOWS,
+    Checkpoint: CHECKPOINTS,
+    Heartbeat: HEARTBEATS,
+}
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+def topic_of(message: Result) -> Topic:
+    return _TOPIC_OF[type(message)]
+
+
+def key_of(message: Result) -> bytes:
+    return (message.process if isinstance(message, Heartbeat) else message.camera).encode()
+
+
+def to_json(message: Result) -> bytes:
+    return _encoder.encode(message)
+
+
+def identity(message: Result) -> str:
+    """What stays the same when the message is published again: sinks replace by it and the highest revision."""
+    match message:
+        case Detections():
+            return f"{message.camera}/{message.captured_ns}"
+        case Event():
+            return message.id
+        case Flow():
+            return f"{message.camera}/{message.line}/{message.minute_ns}/{message.label}/{message.direction}"
+        case IngestLedger() | AnalysisLedger():
+            return f"{message.camera}/{message.session}/{message.gop}"
+        case EndLedger():
+            return f"{message.camera}/{message.session}/end"
+        case FailedWindow():
+            return f"{message.topic}/{message.partition}/{message.keyframe_offset}/{message.attempt}"
+        case Checkpoint():
+            return f"{message.camera}/{message.offset}"
+        case Heartbeat():
+            return message.process
+
+
+def headers_of(message: Result, traceparent: str | None = None) -> list[tuple[str, bytes]]:
+    """CloudEvents attributes. `ce_time` is the capture time, so it is the same in every run."""
+    kind = type(message).__name__.lower()
+    revision = getattr(message, "revision", 0)
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_type", f"rewatch.{kind}.v1".encode()),
+        ("ce_source", f"/cameras/{key_of(message).decode()}".encode()),
+        ("ce_id", f"{identity(message)}#{revision}".encode()),
+        ("content-type", b"application/json"),
+    ]
+    captured = getattr(message, "captured_ns", None)
+    if captured is not None:
+        headers.append(("ce_time", rfc3339(captured).encode()))
+    if traceparent is not None:
+        headers.append(("traceparent", traceparent.encode()))
+    return headers
+
+
+def rfc3339(ns: int) -> str:
+    """UTC, to the microsecond."""
+    return datetime.fromtimestamp(ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{ns % 10**9 // 1000:06d}Z"
+
+
+def config_hash(analysis: bytes) -> str:
+    return hashlib.sha256(analysis).hexdigest()[:12]

@@ -170,6 +170,8 @@ class EndLedger(Struct, frozen=True, tag="end", tag_field="stage"):
     session: str
     published: int
     error: str = ""
+    captured_ns: int = 0
+    """capture time of the `end` record; 0 where an older writer did not say"""
 
 
 LedgerEntry = IngestLedger | AnalysisLedger | EndLedger

@@ -1,0 +1,131 @@
+"""Triton's `onnxruntime` backend for machines that have only its Python backend: CPU, same config.pbtxt.
+
+Triton finds it by its folder's name (`backend: "onnxruntime"`). Any number of inputs and outputs; requests that
+the dynamic batcher hands over together run as one batch; `instance_group count` makes one process per instance;
+parameters `intra_op_thread_count` (1) and `inter_op_thread_count` (1) as in the C++ backend.
+
+A model that can't be served is refused when it is loaded, with what is wrong in the message: missing or corrupt
+file, inputs or outputs whose names, types or dimensions differ from config.pbtxt.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import triton_python_backend_utils as pb
+
+_TENSOR_TYPES = {
+    "tensor(bool)": "TYPE_BOOL",
+    "tensor(uint8)": "TYPE_UINT8",
+    "tensor(uint16)": "TYPE_UINT16",
+    "tensor(uint32)": "TYPE_UINT32",
+    "tensor(uint64)": "TYPE_UINT64",
+    "tensor(int8)": "TYPE_INT8",
+    "tensor(int16)": "TYPE_INT16",
+    "tensor(int32)": "TYPE_INT32",
+    "tensor(int64)": "TYPE_INT64",
+    "tensor(float16)": "TYPE_FP16",
+    "tensor(float)": "TYPE_FP32",
+    "tensor(double)": "TYPE_FP64",
+    "tensor(string)": "TYPE_STRING",
+}
+
+
+def _parameter(config: dict[str, Any], name: str, default: int) -> int:
+    text = config.get("parameters", {}).get(name, {}).get("string_value", "")
+    return int(text) if text else default
+
+
+def _differences(declared: list[dict[str, Any]], nodes: list[Any], batched: bool) -> list[str]:
+    """What of config.pbtxt contradicts the model; `dims` there leave out the batch dimension."""
+    found, by_name = [], {node.name: node for node in nodes}
+    for tensor in declared:
+        name, dims = tensor["name"], [int(d) for d in tensor["dims"]]
+        node = by_name.get(name)
+        if node is None:
+            found.append(f"the model has no '{name}' (it has {', '.join(sorted(by_name))})")
+            continue
+        if _TENSOR_TYPES.get(node.type) != tensor["data_type"]:
+            found.append(f"'{name}' is {node.type} in the model, {tensor['data_type']} in config.pbtxt")
+        shape = list(node.shape)
+        if batched:
+            if shape and isinstance(shape[0], int):
+                found.append(f"'{name}' has a fixed batch of {shape[0]}, so max_batch_size must be 0")
+            shape = shape[1:]
+        fits = len(shape) == len(dims) and all(
+            not isinstance(have, int) or want in (-1, have) for have, want in zip(shape, dims, strict=True)
+        )
+        if not fits:
+            found.append(f"'{name}' has dimensions {shape} in the model, {dims} in config.pbtxt")
+    return found
+
+
+class TritonPythonModel:
+    """One instance of one model version; Triton calls its methods."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the model. Raises TritonModelException: Triton then refuses the model with this message."""
+        config = json.loads(args["model_config"])
+        name = config.get("default_model_filename") or "model.onnx"
+        path = Path(args["model_repository"], args["model_version"], name)
+        where = f"{args['model_name']} version {args['model_version']}"
+        if not path.is_file():
+            raise pb.TritonModelException(f"{where}: there is no {path}")
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = _parameter(config, "intra_op_thread_count", 1)
+        options.inter_op_num_threads = _parameter(config, "inter_op_thread_count", 1)
+        # spinning threads would take the cores from decoding
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise pb.TritonModelException(f"{where}: {path.name} is not a usable ONNX model: {error}") from error
+        self._batched = config.get("max_batch_size", 0) > 0
+        declared = [tensor["name"] for tensor in config["input"]]
+        wrong = _differences(config["input"], self._session.get_inputs(), self._batched)
+        wrong += _differences(config["output"], self._session.get_outputs(), self._batched)
+        wrong += [
+            f"config.pbtxt lacks the input '{node.name}'"
+            for node in self._session.get_inputs()
+            if node.name not in declared
+        ]
+        if wrong:
+            raise pb.TritonModelException(f"{where}: {'; '.join(wrong)}")
+        self._inputs = declared
+        self._outputs = [tensor["name"] for tensor in config["output"]]
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """One response per request; if the joint batch fails, each is tried alone, so only bad ones fail."""
+        if self._batched and len(requests) > 1:
+            try:
+                return self._together(requests)
+            except Exception:
+                pb.Logger.log_warn("a batch failed; running its requests one by one")
+        return [self._alone(request) for request in requests]
+
+    def _feeds(self, request: Any) -> dict[str, np.ndarray]:
+        return {name: pb.get_input_tensor_by_name(request, name).as_numpy() for name in self._inputs}
+
+    def _response(self, request: Any, values: dict[str, np.ndarray]) -> Any:
+        wanted = set(request.requested_output_names()) or set(self._outputs)
+        return pb.InferenceResponse([pb.Tensor(name, array) for name, array in values.items() if name in wanted])
+
+    def _alone(self, request: Any) -> Any:
+        try:
+            values = self._session.run(self._outputs, self._feeds(request))
+        except Exception as error:
+            return pb.InferenceResponse(error=pb.TritonError(str(error), pb.TritonError.INVALID_ARG))
+        return self._response(request, dict(zip(self._outputs, values, strict=True)))
+
+    def _together(self, requests: list[Any]) -> list[Any]:
+        feeds = [self._feeds(request) for request in requests]
+        joined = {name: np.concatenate([feed[name] for feed in feeds]) for name in self._inputs}
+        cuts = np.cumsum([len(feed[self._inputs[0]]) for feed in feeds])[:-1]
+        values = self._session.run(self._outputs, joined)
+        parts = {name: np.split(array, cuts) for name, array in zip(self._outputs, values, strict=True)}
+        return [
+            self._response(request, {name: parts[name][index] for name in self._outputs})
+            for index, request in enumerate(requests)
+        ]

@@ -82,7 +82,7 @@ def decode(
     """Raises CodecError for anything that `encode` could not have written."""
     fields = _Fields(dict(headers or ()))
     if fields.raw("v") != VERSION:
-        raise CodecError("v", f"version {fields.raw('v')!r} is not known here")
+        raise CodecError("v", f"version {fields.raw('v')[:32]!r} is not known here")
     if not key:
         raise CodecError("key", "a frames record needs the camera id as its key")
     try:
@@ -111,13 +111,13 @@ def decode(
             analysis=fields.optional("analysis"),
             captured_ns=fields.integer("captured_ns"),
         )
-    raise CodecError("kind", f"{kind!r} is not known here")
+    raise CodecError("kind", f"{kind[:32]!r} is not known here")
 
 
 def _access_unit(camera: str, data: bytes, fields: "_Fields") -> AccessUnit:
     codec = _CODECS.get(fields.raw("codec"))
     if codec is None:
-        raise CodecError("codec", f"{fields.raw('codec')!r} is not known here")
+        raise CodecError("codec", f"{fields.raw('codec')[:32]!r} is not known here")
     if not data:
         raise CodecError("value", "an access unit without bytes")
     keyframe = fields.integer("keyframe", high=1) == 1
@@ -175,15 +175,21 @@ class _Fields:
         if not raw.removeprefix(b"-").isdigit() or len(raw) > 20:
             raise CodecError(name, f"{raw[:32]!r} is not an integer")
         value = int(raw)
+        if str(value).encode() != raw:
+            raise CodecError(name, f"{raw[:32]!r} is not how {value} is written")
         if not low <= value <= high:
             raise CodecError(name, f"{value} is not within {low}..{high}")
         return value
 
     def ratio(self, name: str) -> tuple[int, int]:
-        numerator, slash, denominator = self.raw(name).partition(b"/")
-        if not slash or not numerator.isdigit() or not denominator.isdigit():
-            raise CodecError(name, f"{self.raw(name)[:32]!r} is not a ratio")
+        raw = self.raw(name)
+        numerator, slash, denominator = raw.partition(b"/")
+        # the length first: int() itself refuses thousands of digits, with another exception
+        if not slash or len(raw) > 40 or not numerator.isdigit() or not denominator.isdigit():
+            raise CodecError(name, f"{raw[:32]!r} is not a ratio")
         pair = int(numerator), int(denominator)
+        if f"{pair[0]}/{pair[1]}".encode() != raw:
+            raise CodecError(name, f"{raw[:32]!r} is not how {pair[0]}/{pair[1]} is written")
         if not (0 < pair[0] <= _MAX_INT and 0 < pair[1] <= _MAX_INT):
             raise CodecError(name, "must be positive")
         return pair

@@ -31,9 +31,7 @@ from schemas.topics import (
     Topic,
 )
 
-Result = (
-    Detections | Event | Flow | IngestLedger | AnalysisLedger | EndLedger | FailedWindow | Checkpoint | Heartbeat
-)
+Result = Detections | Event | Flow | IngestLedger | AnalysisLedger | EndLedger | FailedWindow | Checkpoint | Heartbeat
 
 _TOPIC_OF: Final[dict[type, Topic]] = {
     Detections: DETECTIONS,
@@ -71,8 +69,10 @@ def identity(message: Result) -> str:
             return message.id
         case Flow():
             return f"{message.camera}/{message.line}/{message.minute_ns}/{message.label}/{message.direction}"
-        case IngestLedger() | AnalysisLedger():
-            return f"{message.camera}/{message.session}/{message.gop}"
+        case IngestLedger():
+            return f"{message.camera}/{message.session}/{message.gop}/ingest"
+        case AnalysisLedger():
+            return f"{message.camera}/{message.session}/{message.gop}/analysis"
         case EndLedger():
             return f"{message.camera}/{message.session}/end"
         case FailedWindow():
@@ -87,10 +87,11 @@ def headers_of(message: Result, traceparent: str | None = None) -> list[tuple[st
     """CloudEvents attributes. `ce_time` is the capture time, so it is the same in every run."""
     kind = type(message).__name__.lower()
     revision = getattr(message, "revision", 0)
+    house = "processes" if isinstance(message, Heartbeat) else "cameras"
     headers = [
         ("ce_specversion", b"1.0"),
         ("ce_type", f"rewatch.{kind}.v1".encode()),
-        ("ce_source", f"/cameras/{key_of(message).decode()}".encode()),
+        ("ce_source", f"/{house}/{key_of(message).decode()}".encode()),
         ("ce_id", f"{identity(message)}#{revision}".encode()),
         ("content-type", b"application/json"),
     ]
@@ -104,7 +105,8 @@ def headers_of(message: Result, traceparent: str | None = None) -> list[tuple[st
 
 def rfc3339(ns: int) -> str:
     """UTC, to the microsecond."""
-    return datetime.fromtimestamp(ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{ns % 10**9 // 1000:06d}Z"
+    whole = datetime.fromtimestamp(ns // 1_000_000_000, UTC)
+    return f"{whole:%Y-%m-%dT%H:%M:%S}.{ns % 1_000_000_000 // 1000:06d}Z"
 
 
 def config_hash(analysis: bytes) -> str:

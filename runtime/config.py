@@ -35,5 +35,7 @@ class Settings(BaseSettings):
     frames_in_flight: int = Field(3, ge=1, le=64, description="inferences under way at once, per camera")
     ingest_group: str = Field("", description="cameras whose label `ingest` is this; empty: cameras without it")
 
+    cache: Path = Field(Path("~/.cache/rewatch"), description="installed servers, running stacks, pulled models")
+
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
     log_json: bool = Field(True, description="one JSON object a line; false: for people")

@@ -10,17 +10,19 @@ INGEST_RECEIVED = Counter(
     "rewatch_ingest_access_units_received_total", "Access units read from the source.", ["camera"], registry=REGISTRY
 )
 INGEST_PUBLISHED = Counter(
-    "rewatch_ingest_access_units_published_total", "Access units that Kafka acknowledged.", ["camera"], registry=REGISTRY
+    "rewatch_ingest_access_units_published_total",
+    "Access units that Kafka acknowledged.",
+    ["camera"],
+    registry=REGISTRY,
 )
 INGEST_LOST = Counter(
-    "rewatch_ingest_access_units_lost_total", "Access units dropped, by reason.", ["camera", "reason"], registry=REGISTRY
+    "rewatch_ingest_access_units_lost_total",
+    "Access units dropped, by reason.",
+    ["camera", "reason"],
+    registry=REGISTRY,
 )
-INGEST_BYTES = Counter(
-    "rewatch_ingest_bytes_total", "Bytes of access units published.", ["camera"], registry=REGISTRY
-)
-INGEST_SESSIONS = Counter(
-    "rewatch_ingest_sessions_total", "Times a source was opened.", ["camera"], registry=REGISTRY
-)
+INGEST_BYTES = Counter("rewatch_ingest_bytes_total", "Bytes of access units published.", ["camera"], registry=REGISTRY)
+INGEST_SESSIONS = Counter("rewatch_ingest_sessions_total", "Times a source was opened.", ["camera"], registry=REGISTRY)
 INGEST_FAILURES = Counter(
     "rewatch_ingest_failures_total", "Times a source could not be opened or read.", ["camera"], registry=REGISTRY
 )
@@ -66,4 +68,10 @@ GATEWAY_DROPPED = Counter(
 )
 GATEWAY_UPLOADS = Counter(
     "rewatch_gateway_uploads_total", "Uploads by outcome: taken, refused.", ["outcome"], registry=REGISTRY
+)
+WORKER_MALFORMED = Counter(
+    "rewatch_worker_malformed_records_total",
+    "Records that break the wire format, by header.",
+    ["field"],
+    registry=REGISTRY,
 )

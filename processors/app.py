@@ -1,0 +1,104 @@
+"""The Faust app, with the commit point taken out of Faust's hands.
+
+Faust gives membership, assignment and dispatch. Left alone it commits past unfinished records, acknowledges records
+whose agent raised, and drops fetched ones when partitions are paused; here it commits what CommitPoints calls safe and
+starts where CommitPoints says, and the topics are read without acknowledgements (docs/adr/0004-faust.md).
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack
+from typing import Any, cast
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from processors.commit_points import CommitPoints
+from runtime.config import Settings
+from schemas.topics import MAX_FRAME_BYTES, Topic
+
+
+class ProgressConsumer(driver.Consumer):
+    """Commits and seeks by the app's commit points."""
+
+    app: "ProgressApp"
+
+    def _filter_tps_with_pending_acks(self, topics: Iterable[Any] | None = None) -> Iterator[TP]:
+        return iter([TP(*partition) for partition in self.app.commit_points.partitions()])
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self.app.commit_points.safe((tp.topic, tp.partition))
+
+    async def perform_seek(self) -> None:
+        # Faust seeks to the committed offsets after every rebalance, last of all: seeks made in its callbacks are lost
+        await super().perform_seek()
+        committed = {(tp.topic, tp.partition): self._committed_offset[TP(*tp)] for tp in self.assignment()}
+        for (topic, partition), offset in (await self.app.commit_points.assigned(committed)).items():
+            await self.seek(TP(topic, partition), offset)
+
+    async def wait_empty(self) -> None:
+        # Called at every rebalance and at the end. What is open stays uncommitted and is read again
+        await self.commit()
+
+
+class ProgressTransport(driver.Transport):
+    Consumer = ProgressConsumer
+
+
+class ProgressApp(faust.App):
+    """`resources` opens what the agents need once the loop runs; all is closed, in reverse, after the consumer."""
+
+    commit_points: CommitPoints
+    resources: Callable[["ProgressApp", AsyncExitStack], Awaitable[None]]
+    _exit: AsyncExitStack
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        self._exit = AsyncExitStack()
+        await self.resources(self, self._exit)
+
+    async def on_stop(self) -> None:
+        await super().on_stop()
+        await self._exit.aclose()
+
+
+def build_app(
+    name: str,
+    settings: Settings,
+    commit_points: CommitPoints,
+    resources: Callable[[ProgressApp, AsyncExitStack], Awaitable[None]],
+) -> ProgressApp:
+    """`name` is the consumer group. Agents are registered by the caller: `app.agent(channel, name=...)(function)`."""
+    app = ProgressApp(
+        name,
+        broker=[f"kafka://{address.strip()}" for address in settings.kafka.split(",")],
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        key_serializer="raw",
+        value_serializer="raw",
+        # a few seconds of video; the default of 4096 records would be hundreds of megabytes
+        stream_buffer_maxsize=64,
+        broker_session_timeout=6.0,
+        broker_heartbeat_interval=1.0,
+        broker_commit_interval=1.0,
+        producer_request_timeout=30.0,
+        consumer_max_fetch_size=MAX_FRAME_BYTES,
+        producer_max_request_size=MAX_FRAME_BYTES,
+        consumer_auto_offset_reset="earliest",
+        store="memory://",
+    )
+    app.commit_points = commit_points
+    app.resources = resources
+    app.transport = ProgressTransport(app.conf.broker_consumer, app)
+    return app
+
+
+def channel(app: ProgressApp, topic: Topic) -> Any:
+    """The topic as bytes, without Faust's acknowledgements."""
+    return cast(
+        Any,
+        app.topic(
+            topic.name, key_type=bytes, key_serializer="raw", value_type=bytes, value_serializer="raw", acks=False
+        ),
+    )

@@ -1,0 +1,163 @@
+"""The composition of one camera's pure steps: track, rules, flow. State in, state and results out."""
+
+import uuid
+from typing import Any, Final
+
+import msgspec
+from vision.scene import Fact, Scene
+
+from schemas.analysis import Analysis, LineRule, RedLightRule, ZoneRule
+from schemas.messages import Box, Detections, Event, Flow, Provenance
+from schemas.results import config_hash
+from vision import flow, tracker
+from vision.rules import line, red_light, zone
+
+STATE_VERSION: Final = 1
+"""Rises when a checkpoint's state changes shape; an older one is then not restored but started cold."""
+
+EVENT_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:rewatch:event")
+
+_STEPS: Final[dict[type[Any], Any]] = {LineRule: line, ZoneRule: zone, RedLightRule: red_light}
+
+Output = Detections | Event | Flow
+
+
+class Inferred(msgspec.Struct, frozen=True):
+    """One frame after the detector: what the steps see."""
+
+    captured_ns: int
+    session: str
+    gop: int
+    pts: int
+    width: int
+    height: int
+    boxes: tuple[Box, ...]
+    signals: dict[str, str]
+    provenance: Provenance
+
+
+class ChainState(msgspec.Struct, frozen=True):
+    tracker: tracker.TrackerState
+    rules: tuple[Any, ...]
+    """one state per rule, in the configuration's order"""
+    flow: flow.FlowState
+
+
+class Chain:
+    """Holds the configuration and nothing else; one object serves every state of a camera."""
+
+    def __init__(self, camera: str, analysis_json: bytes) -> None:
+        """Raises msgspec.ValidationError when the keyframe's analysis is not one."""
+        self.camera = camera
+        self.analysis_json = analysis_json
+        self.analysis = msgspec.json.decode(analysis_json, type=Analysis)
+        self.config = config_hash(analysis_json)
+        self._steps = [(rule, _STEPS[type(rule)]) for rule in self.analysis.rules]
+        self._grounded = {rule.name for rule in self.analysis.rules if isinstance(rule, LineRule)}
+
+    def initial(self) -> ChainState:
+        return ChainState(tracker.initial(), tuple(step.initial() for _, step in self._steps), flow.initial())
+
+    def step(self, state: ChainState, frame: Inferred) -> tuple[ChainState, tuple[Output, ...]]:
+        """Frames come in the order of capture."""
+        tracked_state, boxes = tracker.step(
+            state.tracker, frame.boxes, frame.captured_ns, self.camera, self.analysis.tracking
+        )
+        scene = Scene(
+            camera=self.camera,
+            captured_ns=frame.captured_ns,
+            width=frame.width,
+            height=frame.height,
+            boxes=boxes,
+            signals=frame.signals,
+            ground=self.analysis.ground,
+        )
+        rule_states, facts = self._apply_rules(state.rules, scene)
+        counted = tuple(fact for fact in facts if fact.kind == "line_crossed" and fact.rule in self._grounded)
+        flow_state, rows = flow.step(state.flow, counted, frame.captured_ns)
+        detections = Detections(
+            camera=self.camera,
+            captured_ns=frame.captured_ns,
+            session=frame.session,
+            gop=frame.gop,
+            pts=frame.pts,
+            width=frame.width,
+            height=frame.height,
+            boxes=boxes,
+            signals=frame.signals,
+            provenance=frame.provenance,
+        )
+        outputs: tuple[Output, ...] = (
+            detections,
+            *(self._event(fact, frame.provenance) for fact in facts),
+            *(self._flow(row, frame.provenance) for row in rows),
+        )
+        return ChainState(tracked_state, rule_states, flow_state), outputs
+
+    def close(self, state: ChainState, provenance: Provenance) -> tuple[ChainState, tuple[Flow, ...]]:
+        """The source has ended or the configuration changes: what is still being counted goes out."""
+        rows = flow.close(state.flow)
+        return msgspec.structs.replace(state, flow=flow.initial()), tuple(self._flow(row, provenance) for row in rows)
+
+    def save(self, state: ChainState) -> str:
+        return msgspec.json.encode(state, order="deterministic").decode()
+
+    def load(self, saved: str) -> ChainState:
+        """Raises msgspec.DecodeError when the text is no state of this chain."""
+        raw = msgspec.json.decode(saved, type=_SavedState)
+        if len(raw.rules) != len(self._steps):
+            raise msgspec.DecodeError(f"{len(raw.rules)} rule states for {len(self._steps)} rules")
+        return ChainState(
+            tracker=msgspec.json.decode(raw.tracker, type=tracker.TrackerState),
+            rules=tuple(
+                msgspec.json.decode(part, type=type(step.initial()))
+                for part, (_, step) in zip(raw.rules, self._steps, strict=True)
+            ),
+            flow=msgspec.json.decode(raw.flow, type=flow.FlowState),
+        )
+
+    def _apply_rules(self, states: tuple[Any, ...], scene: Scene) -> tuple[tuple[Any, ...], tuple[Fact, ...]]:
+        after: list[Any] = []
+        facts: list[Fact] = []
+        for state, (rule, step) in zip(states, self._steps, strict=True):
+            new_state, found = step.step(state, scene, rule)
+            after.append(new_state)
+            facts.extend(found)
+        return tuple(after), tuple(facts)
+
+    def _event(self, fact: Fact, provenance: Provenance) -> Event:
+        return Event(
+            id=event_id(self.camera, fact.kind, fact.rule, fact.track or "", fact.captured_ns),
+            camera=self.camera,
+            kind=fact.kind,
+            rule=fact.rule,
+            captured_ns=fact.captured_ns,
+            track=fact.track,
+            label=fact.label,
+            box=fact.box,
+            details=fact.details,
+            provenance=provenance,
+        )
+
+    def _flow(self, row: flow.FlowRow, provenance: Provenance) -> Flow:
+        return Flow(
+            camera=self.camera,
+            line=row.line,
+            minute_ns=row.minute_ns,
+            label=row.label,
+            direction=row.direction,
+            count=row.count,
+            mean_speed=row.mean_speed,
+            provenance=provenance,
+        )
+
+
+class _SavedState(msgspec.Struct):
+    tracker: msgspec.Raw
+    rules: tuple[msgspec.Raw, ...]
+    flow: msgspec.Raw
+
+
+def event_id(camera: str, kind: str, rule: str, track: str, captured_ns: int) -> str:
+    """The same facts give the same id in every run."""
+    return str(uuid.uuid5(EVENT_NAMESPACE, f"{camera}\n{kind}\n{rule}\n{track}\n{captured_ns}"))

@@ -1,0 +1,70 @@
+"""Reads the compacted topic `checkpoints`. Writing is the session's; this is the way back."""
+
+import time
+from typing import Final
+
+import msgspec
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.error import KafkaError
+
+from processors.errors import RetryError
+from runtime.kafka import consumer
+from runtime.logging import logger
+from schemas.messages import Checkpoint
+from schemas.topics import CHECKPOINTS
+
+_log = logger("checkpoints")
+
+PATIENCE_SECONDS: Final = 30.0
+
+
+def read_checkpoints(bootstrap: str, partitions: list[int], topic: str) -> dict[str, Checkpoint]:
+    """The newest checkpoint of every camera on these partitions that belongs to `topic`. Blocks; call it in a thread.
+
+    A camera has the same partition number on every topic. Raises RetryError when the brokers do not answer.
+    """
+    if not partitions:
+        return {}
+    reader = consumer(bootstrap, "rewatch-checkpoints")
+    found: dict[str, Checkpoint] = {}
+    try:
+        open_partitions = set()
+        starts = []
+        for partition in partitions:
+            low, high = reader.get_watermark_offsets(TopicPartition(CHECKPOINTS.name, partition), timeout=10)
+            if high > low:
+                open_partitions.add(partition)
+                starts.append(TopicPartition(CHECKPOINTS.name, partition, low))
+        reader.assign(starts)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while open_partitions:
+            if time.monotonic() > deadline:
+                raise RetryError("kafka", f"checkpoints of partitions {sorted(open_partitions)} were not read in time")
+            message = reader.poll(1.0)
+            if message is None:
+                continue
+            error = message.error()
+            if error is not None:
+                if error.code() != KafkaError._PARTITION_EOF:
+                    raise RetryError("kafka", error.str())
+                open_partitions.discard(message.partition())
+                continue
+            _take(found, message.key(), message.value())
+    except KafkaException as error:
+        raise RetryError("kafka", str(error)) from error
+    finally:
+        reader.close()
+    return {camera: checkpoint for camera, checkpoint in found.items() if checkpoint.topic == topic}
+
+
+def _take(found: dict[str, Checkpoint], key: bytes | None, value: bytes | None) -> None:
+    camera = (key or b"").decode("utf-8", "replace")
+    if value is None:
+        found.pop(camera, None)
+        return
+    try:
+        found[camera] = msgspec.json.decode(value, type=Checkpoint)
+    except msgspec.DecodeError as error:
+        # an unreadable checkpoint is as good as none: the camera starts cold, which is safe
+        _log.error("unreadable checkpoint", camera=camera, error=str(error))
+        found.pop(camera, None)

@@ -1,0 +1,48 @@
+"""The composition root of the worker process."""
+
+import asyncio
+import os
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+
+from processors.agents.camera import camera_agent
+from processors.app import ProgressApp, build_app
+from processors.publisher import KafkaPublisher
+from processors.session import SessionPorts
+from processors.triton import TritonDetector
+from processors.watch import Watch
+from processors.worker import CameraWorker, checkpoint_reader
+from runtime.config import Settings
+from schemas.topics import FRAMES, FRAMES_BATCH
+
+
+def build_worker(settings: Settings) -> ProgressApp:
+    """Opens nothing yet: everything is opened when the app starts and closed, in reverse, when it stops."""
+    topic = {FRAMES.name: FRAMES, FRAMES_BATCH.name: FRAMES_BATCH}[settings.worker_topic]
+    name = f"rewatch-worker-{topic.name}"
+    process = f"{name}-{socket.gethostname()}-{os.getpid()}"
+    crashed: list[BaseException] = []
+
+    def crash(error: BaseException) -> None:
+        crashed.append(error)
+        asyncio.get_running_loop().create_task(app.crash(error))
+
+    worker = CameraWorker(topic.name, checkpoint_reader(settings.kafka, topic.name), crash)
+
+    async def resources(app: ProgressApp, exit_stack: AsyncExitStack) -> None:
+        publisher = KafkaPublisher(settings.kafka, name, lambda why: crash(RuntimeError(f"not delivered: {why}")))
+        exit_stack.push_async_callback(publisher.stop)
+        detector = TritonDetector(settings.triton, settings.triton_shared_memory)
+        exit_stack.push_async_callback(detector.stop)
+        threads = exit_stack.enter_context(ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode"))
+        worker.start(SessionPorts(detector, publisher, threads, time.time_ns, settings.frames_in_flight))
+        exit_stack.push_async_callback(worker.stop)
+        watch = Watch(process, settings, worker, detector, publisher, lambda: app.consumer, crashed)
+        await watch.start()
+        exit_stack.push_async_callback(watch.stop)
+
+    app = build_app(name, settings, worker, resources)
+    camera_agent(app, topic, worker)
+    return app

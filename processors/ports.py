@@ -1,0 +1,108 @@
+"""What a session needs from the world. Each port has its fake beside it, for tests and for nothing else."""
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from processors.errors import WindowFailedError
+from schemas.messages import Checkpoint
+from schemas.results import Result
+
+Delivered = Callable[[], None]
+
+
+class ModelContract(msgspec.Struct, frozen=True):
+    """A served detector: uint8 RGB [n, height, width, 3] in; rows of x1, y1, x2, y2, score, class out."""
+
+    name: str
+    version: str
+    width: int
+    height: int
+    labels: tuple[str, ...]
+    letterbox: Literal["top_left", "center"] = "top_left"
+    pad: int = 114
+
+
+class Detector(Protocol):
+    async def contract(self, model: str) -> ModelContract:
+        """Raises WindowFailedError when the model is not to be had; waits while the server does not answer."""
+        ...
+
+    async def infer(self, contract: ModelContract, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """image: [height, width, 3]. Returns [k, 6], the best score first, unused rows zero.
+
+        Waits while the server does not answer; raises WindowFailedError when the model refuses the input.
+        """
+        ...
+
+
+class Publisher(Protocol):
+    async def publish(self, message: Result, headers: list[tuple[str, bytes]], delivered: Delivered) -> None:
+        """Hands over one result; waits while the buffer is full. `delivered` is called on the loop once the
+        log has acknowledged it, and never otherwise."""
+        ...
+
+    async def forget_checkpoint(self, camera: str, delivered: Delivered) -> None:
+        """Takes a camera's checkpoint away: it will not come back."""
+        ...
+
+
+class FakeDetector:
+    """Answers from a function of the image. `failures` are raised first, one a call."""
+
+    def __init__(
+        self,
+        contract: ModelContract,
+        answer: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+        failures: list[Exception] | None = None,
+    ) -> None:
+        self._contract = contract
+        self._answer = answer
+        self._failures = failures or []
+        self.calls = 0
+
+    async def contract(self, model: str) -> ModelContract:
+        if model != self._contract.name:
+            raise WindowFailedError(f"model {model} is not served")
+        return self._contract
+
+    async def infer(self, contract: ModelContract, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.calls += 1
+        if self._failures:
+            raise self._failures.pop(0)
+        return self._answer(image)
+
+
+class FakePublisher:
+    """Keeps what was published. With `hold`, acknowledges only when `release` is called."""
+
+    def __init__(self, hold: bool = False) -> None:
+        self.messages: list[Result] = []
+        self.checkpoints: dict[str, Checkpoint] = {}
+        self._hold = hold
+        self._waiting: list[Delivered] = []
+
+    async def publish(self, message: Result, headers: list[tuple[str, bytes]], delivered: Delivered) -> None:
+        self.messages.append(message)
+        if isinstance(message, Checkpoint):
+            self.checkpoints[message.camera] = message
+        self._acknowledge(delivered)
+
+    async def forget_checkpoint(self, camera: str, delivered: Delivered) -> None:
+        self.checkpoints.pop(camera, None)
+        self._acknowledge(delivered)
+
+    def release(self) -> None:
+        self._hold = False
+        waiting, self._waiting = self._waiting, []
+        for delivered in waiting:
+            delivered()
+
+    def _acknowledge(self, delivered: Delivered) -> None:
+        if self._hold:
+            self._waiting.append(delivered)
+        else:
+            delivered()

@@ -1,0 +1,293 @@
+"""One camera's walk over its records: decode, infer, step, publish, checkpoint.
+
+Three tasks overlap, each in record order: the reader decodes and starts inferences, the stepper takes their answers in
+presentation order through the chain, the closer waits for acknowledgements and writes checkpoints. Data goes one way.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from processors.chain import STATE_VERSION, Chain, ChainState
+from processors.decoding import GopReader, Prepared
+from processors.errors import WindowFailedError
+from processors.ports import Detector, ModelContract, Publisher
+from processors.stepping import (
+    Close,
+    Closed,
+    Ending,
+    FrameItem,
+    GapItem,
+    Mark,
+    Origin,
+    Reconfigure,
+    SessionState,
+    Stepper,
+    Work,
+)
+from processors.window import Acknowledgements, Window
+from schemas.messages import AccessUnit, Checkpoint, End, Gap, LogRecord
+from schemas.results import Result
+from vision.decoder import CorruptAccessUnit
+
+QUEUE_RECORDS: Final = 64
+"""Records of one camera that wait for its decoder. At 30 fps and 50 KB that is two seconds and 3 MB."""
+
+
+@dataclass(frozen=True)
+class SessionPorts:
+    detector: Detector
+    publisher: Publisher
+    threads: Executor
+    clock: Callable[[], int]
+    """wall-clock in ns; for the `timing` header only, never for a result"""
+    frames_in_flight: int = 3
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """A record of this camera that breaks the wire format."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class _Idle:
+    """The partition moved on without this camera: close what is open."""
+
+
+class CameraSession:
+    """`checkpointed(offset)` is called when everything below is published and saved; `ended()` after a source's end."""
+
+    def __init__(
+        self,
+        camera: str,
+        topic: str,
+        partition: int,
+        ports: SessionPorts,
+        checkpointed: Callable[[int], None],
+        ended: Callable[[], None],
+        restored: Checkpoint | None = None,
+    ) -> None:
+        self.camera, self.topic, self.partition = camera, topic, partition
+        self._ports = ports
+        self._checkpointed, self._ended = checkpointed, ended
+        self._records: asyncio.Queue[tuple[int, LogRecord | Malformed | _Idle, int]] = asyncio.Queue(QUEUE_RECORDS)
+        self._work: asyncio.Queue[Work] = asyncio.Queue(2 * ports.frames_in_flight + 2)
+        self._closed: asyncio.Queue[Closed] = asyncio.Queue(64)
+        self._slots = asyncio.Semaphore(ports.frames_in_flight)
+        self._window: Window | None = None
+        self._reader: GopReader | None = None
+        self._chain: Chain | None = None
+        self._contract: ModelContract | None = None
+        self._analysis: bytes = b""
+        self._bucket: int | None = None
+        self.cold_start = ""
+        """why a checkpoint was there and could not be used; empty otherwise"""
+        chain_state = self._restore(restored) if restored is not None else None
+        self._stepper = Stepper(camera, ports.publisher, ports.clock, self._chain, chain_state)
+
+    async def put(self, offset: int, record: LogRecord | Malformed, received_ns: int) -> None:
+        """Waits while the queue is full."""
+        await self._records.put((offset, record, received_ns))
+
+    async def idle(self, offset: int, received_ns: int) -> None:
+        await self._records.put((offset, _Idle(), received_ns))
+
+    async def run(self) -> None:
+        """Until cancelled, or until an end record is done. Raises what is not to be survived."""
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(self._read())
+            stepping = tasks.create_task(self._stepper.run(self._work, self._closed))
+            await self._close()
+            reading.cancel()
+            stepping.cancel()
+
+    # --- reading: records in, decoded frames with their inference under way out -------------------------------------
+
+    async def _read(self) -> None:
+        while True:
+            offset, record, received_ns = await self._records.get()
+            match record:
+                case AccessUnit():
+                    await self._access_unit(offset, record, received_ns)
+                case Gap():
+                    await self._close_window(offset, received_ns)
+                    await self._work.put(GapItem(record, self._origin(offset)))
+                case End():
+                    await self._close_window(offset, received_ns)
+                    if self._chain is None and record.analysis:
+                        await self._configure(offset, record.analysis)
+                    await self._work.put(Ending(record, self._origin(offset)))
+                case Malformed():
+                    self._malformed(offset, record)
+                case _Idle():
+                    await self._close_window(offset, received_ns)
+                    await self._work.put(Mark(offset, self._bucket))
+
+    async def _access_unit(self, offset: int, unit: AccessUnit, received_ns: int) -> None:
+        if unit.keyframe:
+            await self._close_window(offset, received_ns)
+            await self._open_window(offset, unit)
+        elif self._window is None or (self._window.session, self._window.gop) != (unit.session, unit.gop):
+            await self._close_window(offset, received_ns)
+            self._window = self._new_window(offset, unit)
+            self._window.damage = "no keyframe in front of it"
+        window = self._window
+        assert window is not None
+        expected = window.consumed
+        window.take(unit.index, offset)
+        if not window.damage and unit.index != expected:
+            window.damage = f"access unit {expected} of the GOP is missing"
+        if window.damage or self._reader is None:
+            return
+        # a refusal by the model does not stop decoding: where sampling goes on must not depend on when it came
+        await self._decode(window, lambda reader: reader.read(unit), received_ns)
+
+    def _malformed(self, offset: int, record: Malformed) -> None:
+        """Whatever it was, the GOP around it cannot be decoded further."""
+        if self._window is None:
+            self._window = Window(self.camera, "", -1, 0, self.topic, self.partition, offset, offset)
+        window = self._window
+        window.consumed += 1
+        window.last_offset = offset
+        window.damage = window.damage or f"malformed record: {record.why}"
+
+    async def _decode(self, window: Window, call: Callable[[GopReader], list[Prepared]], received_ns: int) -> None:
+        reader = self._reader
+        assert reader is not None
+        taken_ns = self._ports.clock()
+        try:
+            frames = await asyncio.get_running_loop().run_in_executor(self._ports.threads, call, reader)
+        except CorruptAccessUnit as error:
+            window.damage = str(error)
+            reader.abandon()
+            return
+        decoded_ns = self._ports.clock()
+        for frame in frames:
+            await self._start_inference(window, frame, received_ns, taken_ns, decoded_ns)
+
+    async def _start_inference(
+        self, window: Window, frame: Prepared, received_ns: int, taken_ns: int, decoded_ns: int
+    ) -> None:
+        task = None
+        if frame.image is not None:
+            assert self._contract is not None
+            await self._slots.acquire()
+            task = asyncio.create_task(self._ports.detector.infer(self._contract, frame.image))
+            task.add_done_callback(lambda _: self._slots.release())
+        await self._work.put(FrameItem(window, frame, task, received_ns, taken_ns, decoded_ns))
+
+    async def _open_window(self, offset: int, unit: AccessUnit) -> None:
+        window = self._window = self._new_window(offset, unit)
+        assert unit.analysis is not None
+        if unit.analysis != self._analysis or self._contract is None:
+            refusal = await self._configure(offset, unit.analysis)
+            if refusal:
+                window.refusal = refusal
+                return
+        assert self._reader is not None
+        self._reader.open(unit)
+
+    async def _configure(self, offset: int, analysis: bytes) -> str:
+        """Makes the keyframe's analysis the current one. Returns why that is not possible; empty when it was."""
+        try:
+            chain = self._chain if analysis == self._analysis and self._chain else Chain(self.camera, analysis)
+        except msgspec.DecodeError as error:
+            self._analysis, self._reader, self._contract = b"", None, None
+            return f"the keyframe's analysis is not valid: {error}"
+        if chain is not self._chain:
+            await self._work.put(Reconfigure(chain, self._origin(offset)))
+        self._chain, self._analysis = chain, analysis
+        try:
+            contract = await self._ports.detector.contract(chain.analysis.model)
+        except WindowFailedError as error:
+            self._reader, self._contract = None, None
+            return str(error)
+        self._contract = contract
+        self._reader = GopReader(chain.analysis, contract, self._bucket)
+        await self._work.put(contract)
+        return ""
+
+    def _origin(self, offset: int) -> Origin:
+        return Origin(self.topic, self.partition, offset)
+
+    def _new_window(self, offset: int, unit: AccessUnit) -> Window:
+        return Window(
+            camera=self.camera,
+            session=unit.session,
+            gop=unit.gop,
+            captured_ns=unit.captured_ns,
+            topic=self.topic,
+            partition=self.partition,
+            keyframe_offset=offset,
+            last_offset=offset,
+            traceparent=unit.traceparent,
+        )
+
+    async def _close_window(self, resume_offset: int, received_ns: int) -> None:
+        window, self._window = self._window, None
+        if window is None:
+            return
+        if self._reader is not None and not window.damage:
+            await self._decode(window, lambda reader: reader.close(), received_ns)
+        if self._reader is not None:
+            window.undecodable = self._reader.undecodable
+            self._reader.abandon()
+            self._bucket = self._reader.last_bucket
+        await self._work.put(Close(window, resume_offset, self._bucket))
+
+    # --- closing: acknowledgements awaited in order, checkpoints written ----------------------------------------------
+
+    async def _close(self) -> None:
+        while True:
+            closed = await self._closed.get()
+            await closed.acks.all_delivered()
+            if closed.end is not None:
+                await self._publish_and_wait(closed.end)
+                gone = Acknowledgements()
+                gone.sent()
+                await self._ports.publisher.forget_checkpoint(self.camera, gone.delivered)
+                await gone.all_delivered()
+                self._ended()
+                return
+            if closed.state is None:
+                continue
+            await self._publish_and_wait(
+                Checkpoint(
+                    camera=self.camera,
+                    topic=self.topic,
+                    partition=self.partition,
+                    offset=closed.resume_offset,
+                    state_version=STATE_VERSION,
+                    state=closed.state,
+                    ledger={},
+                )
+            )
+            self._checkpointed(closed.resume_offset)
+
+    async def _publish_and_wait(self, message: Result) -> None:
+        acks = Acknowledgements()
+        acks.sent()
+        await self._ports.publisher.publish(message, [], acks.delivered)
+        await acks.all_delivered()
+
+    def _restore(self, checkpoint: Checkpoint) -> ChainState | None:
+        if checkpoint.state_version != STATE_VERSION:
+            self.cold_start = f"state version {checkpoint.state_version}, this worker writes {STATE_VERSION}"
+            return None
+        if not checkpoint.state:
+            return None
+        try:
+            saved = msgspec.json.decode(checkpoint.state, type=SessionState)
+            chain = Chain(self.camera, saved.analysis.encode())
+            state = chain.load(bytes(saved.chain).decode())
+        except msgspec.DecodeError as error:
+            self.cold_start = f"the checkpoint's state cannot be read: {error}"
+            return None
+        self._chain, self._analysis, self._bucket = chain, saved.analysis.encode(), saved.bucket
+        return state

@@ -1,0 +1,280 @@
+"""The stepper of a session: answers of the detector in presentation order through the chain to the log."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from processors.chain import Chain, ChainState, Inferred, event_id
+from processors.decoding import Prepared
+from processors.errors import WindowFailedError
+from processors.ports import ModelContract, Publisher
+from processors.window import Acknowledgements, Window
+from runtime.metrics import WORKER_EVENTS, WORKER_FRAMES, WORKER_STAGE
+from schemas.messages import Detections, End, EndLedger, Event, Gap, Provenance
+from schemas.results import Result, headers_of
+from vision.boxes import from_output
+from vision.letterbox import Letterbox
+
+Answer = asyncio.Task[NDArray[np.float32]]
+
+
+class SessionState(msgspec.Struct, frozen=True):
+    """What a checkpoint holds besides its offset."""
+
+    analysis: str
+    bucket: int | None
+    chain: msgspec.Raw
+
+
+@dataclass(frozen=True)
+class FrameItem:
+    window: Window
+    frame: Prepared
+    answer: Answer | None
+    """None: the frame is not sampled"""
+    received_ns: int
+    taken_ns: int
+    decoded_ns: int
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The record that made something happen without a frame: a gap, an end, a keyframe with a new configuration."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def provenance(self, model: str = "", config: str = "") -> Provenance:
+        return Provenance(
+            self.topic,
+            self.partition,
+            self.offset,
+            self.offset,
+            self.offset,
+            model=model,
+            model_version="",
+            config=config,
+        )
+
+
+@dataclass(frozen=True)
+class Reconfigure:
+    chain: Chain
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class GapItem:
+    gap: Gap
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class Close:
+    window: Window
+    resume_offset: int
+    bucket: int | None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Nothing is open: the state as it is may be saved for a resume at this offset."""
+
+    resume_offset: int
+    bucket: int | None
+
+
+@dataclass(frozen=True)
+class Ending:
+    end: End
+    origin: Origin
+
+
+Work = FrameItem | Reconfigure | ModelContract | Close | Mark | GapItem | Ending
+
+
+@dataclass(frozen=True)
+class Closed:
+    """For the closer: once `acks` are in, the checkpoint may be written, or the end be told."""
+
+    acks: Acknowledgements
+    resume_offset: int = 0
+    state: str | None = None
+    end: EndLedger | None = None
+
+
+class Stepper:
+    def __init__(
+        self,
+        camera: str,
+        publisher: Publisher,
+        clock: Callable[[], int],
+        chain: Chain | None,
+        state: ChainState | None,
+    ) -> None:
+        self.camera = camera
+        self._publisher = publisher
+        self._clock = clock
+        self._chain = chain
+        self._state = state if state is not None else (chain.initial() if chain is not None else None)
+        self._contract: ModelContract | None = None
+        self._letterbox: Letterbox | None = None
+        self._loose = Acknowledgements()
+        """of what belongs to no GOP: rows closed by a change of configuration, gap events"""
+
+    async def run(self, work: "asyncio.Queue[Work]", closed: "asyncio.Queue[Closed]") -> None:
+        while True:
+            item = await work.get()
+            match item:
+                case FrameItem():
+                    await self._frame(item)
+                case ModelContract():
+                    self._contract = item
+                    self._letterbox = Letterbox(item.width, item.height, item.letterbox, item.pad)
+                case Reconfigure():
+                    await self._finish_flow(item.origin)
+                    self._chain, self._state = item.chain, item.chain.initial()
+                case GapItem():
+                    await self._gap(item.gap, item.origin)
+                case Close():
+                    await self._close(item, closed)
+                case Mark():
+                    loose, self._loose = self._loose, Acknowledgements()
+                    await closed.put(Closed(loose, item.resume_offset, self._saved(item.bucket)))
+                case Ending():
+                    await self._finish_flow(item.origin)
+                    await closed.put(Closed(self._loose))
+                    end = EndLedger(self.camera, item.end.session, item.end.published, item.end.error)
+                    await closed.put(Closed(Acknowledgements(), end=end))
+
+    async def _frame(self, item: FrameItem) -> None:
+        window, frame = item.window, item.frame
+        if item.answer is None:
+            if not window.refusal:
+                window.skipped += 1
+                WORKER_FRAMES.labels(self.camera, "skipped").inc()
+            return
+        try:
+            rows = await item.answer
+        except WindowFailedError as error:
+            window.refusal = window.refusal or str(error)
+            return
+        if window.refusal:
+            return
+        inferred_ns = self._clock()
+        assert self._chain is not None
+        assert self._state is not None
+        assert self._contract is not None
+        assert self._letterbox is not None
+        analysis = self._chain.analysis
+        provenance = window.provenance(frame.index, self._contract.name, self._contract.version, self._chain.config)
+        try:
+            boxes = from_output(
+                rows,
+                self._contract.labels,
+                self._letterbox,
+                frame.width,
+                frame.height,
+                analysis.min_score,
+                analysis.labels,
+            )
+        except ValueError as error:
+            window.refusal = f"model {self._contract.name}: {error}"
+            return
+        self._state, outputs = self._chain.step(
+            self._state,
+            Inferred(
+                captured_ns=frame.captured_ns,
+                session=window.session,
+                gop=window.gop,
+                pts=frame.pts,
+                width=frame.width,
+                height=frame.height,
+                boxes=boxes,
+                signals=frame.signals,
+                provenance=provenance,
+            ),
+        )
+        window.inferred += 1
+        WORKER_FRAMES.labels(self.camera, "inferred").inc()
+        timing = self._timing(item, inferred_ns)
+        for output in outputs:
+            if isinstance(output, Event):
+                WORKER_EVENTS.labels(self.camera, output.kind).inc()
+            extra = [("timing", timing)] if isinstance(output, Detections | Event) else []
+            await self._publish(output, window.acks, window.traceparent, extra)
+
+    def _timing(self, item: FrameItem, inferred_ns: int) -> bytes:
+        """Milliseconds by stage. `total` is capture to publication."""
+        now_ns = self._clock()
+        stages = {
+            "transport": item.received_ns - item.frame.captured_ns,
+            "queue": item.taken_ns - item.received_ns,
+            "decode": item.decoded_ns - item.taken_ns,
+            "infer": inferred_ns - item.decoded_ns,
+            "step": now_ns - inferred_ns,
+            "worker": now_ns - item.received_ns,
+            "total": now_ns - item.frame.captured_ns,
+        }
+        for stage, ns in stages.items():
+            WORKER_STAGE.labels(stage).observe(max(ns, 0) / 1e9)
+        return msgspec.json.encode({stage: round(ns / 1e6, 2) for stage, ns in stages.items()})
+
+    async def _gap(self, gap: Gap, origin: Origin) -> None:
+        event = Event(
+            id=event_id(self.camera, "gap", gap.session, "", gap.from_ns),
+            camera=self.camera,
+            kind="gap",
+            rule="",
+            captured_ns=gap.to_ns,
+            track=None,
+            label=None,
+            box=None,
+            details={"reason": gap.reason, "from_ns": gap.from_ns, "to_ns": gap.to_ns, "lost": gap.lost},
+            provenance=origin.provenance(),
+        )
+        WORKER_EVENTS.labels(self.camera, "gap").inc()
+        await self._publish(event, self._loose, None, [])
+
+    async def _finish_flow(self, origin: Origin) -> None:
+        """What is still being counted goes out: the source has ended, or the configuration changes."""
+        if self._chain is None or self._state is None:
+            return
+        provenance = origin.provenance(self._chain.analysis.model, self._chain.config)
+        self._state, rows = self._chain.close(self._state, provenance)
+        for row in rows:
+            await self._publish(row, self._loose, None, [])
+
+    async def _close(self, item: Close, closed: "asyncio.Queue[Closed]") -> None:
+        window = item.window
+        ledger = window.ledger()
+        if ledger.failed:
+            WORKER_FRAMES.labels(self.camera, "failed").inc(ledger.failed)
+        WORKER_FRAMES.labels(self.camera, "decoded").inc(ledger.decoded)
+        await self._publish(ledger, window.acks, window.traceparent, [])
+        if window.reason:
+            await self._publish(window.failed_window(), window.acks, window.traceparent, [])
+        loose, self._loose = self._loose, Acknowledgements()
+        await closed.put(Closed(loose))
+        await closed.put(Closed(window.acks, item.resume_offset, self._saved(item.bucket)))
+
+    def _saved(self, bucket: int | None) -> str:
+        if self._chain is None or self._state is None:
+            return ""
+        state = SessionState(
+            analysis=self._chain.analysis_json.decode(),
+            bucket=bucket,
+            chain=msgspec.Raw(self._chain.save(self._state).encode()),
+        )
+        return msgspec.json.encode(state).decode()
+
+    async def _publish(
+        self, message: Result, acks: Acknowledgements, traceparent: str | None, extra: list[tuple[str, bytes]]
+    ) -> None:
+        acks.sent()
+        await self._publisher.publish(message, [*headers_of(message, traceparent), *extra], acks.delivered)

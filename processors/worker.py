@@ -1,0 +1,186 @@
+"""All sessions of one worker process: hands records to them in order, and owns the partitions' commit points."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from processors.checkpoints import read_checkpoints
+from processors.commit import PartitionProgress
+from processors.commit_points import Partition
+from processors.errors import FatalError, RetryError
+from processors.session import CameraSession, Malformed, SessionPorts
+from runtime.logging import logger
+from runtime.metrics import WORKER_MALFORMED, WORKER_RETRIES
+from schemas.codec import CodecError, decode
+from schemas.messages import Checkpoint
+
+_log = logger("worker")
+
+RETRY_SECONDS: Final = 1.0
+
+
+@dataclass
+class _Running:
+    session: CameraSession
+    task: asyncio.Task[None]
+
+
+ReadCheckpoints = Callable[[list[int]], dict[str, Checkpoint]]
+
+
+class CameraWorker:
+    """Implements CommitPoints. `crash` ends the process when a session meets what it cannot survive."""
+
+    def __init__(
+        self,
+        topic: str,
+        read: ReadCheckpoints,
+        crash: Callable[[BaseException], None],
+    ) -> None:
+        self.topic = topic
+        self._read = read
+        self._crash = crash
+        self._ports: SessionPorts | None = None
+        self._progress: dict[Partition, PartitionProgress] = {}
+        self._sessions: dict[tuple[Partition, str], _Running] = {}
+        self._restored: dict[str, Checkpoint] = {}
+
+    def start(self, ports: SessionPorts) -> None:
+        self._ports = ports
+
+    async def stop(self) -> None:
+        for key in list(self._sessions):
+            await self._drop(key)
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        return tuple(sorted(camera for _, camera in self._sessions))
+
+    # --- commit points ----------------------------------------------------------------------------------------------
+
+    def partitions(self) -> Iterable[Partition]:
+        return [partition for partition, progress in self._progress.items() if progress.next is not None]
+
+    def safe(self, partition: Partition) -> int | None:
+        progress = self._progress.get(partition)
+        return progress.safe() if progress is not None else None
+
+    def position(self, partition: Partition) -> int | None:
+        progress = self._progress.get(partition)
+        return progress.next if progress is not None else None
+
+    async def assigned(self, committed: dict[Partition, int | None]) -> dict[Partition, int]:
+        for partition in [known for known in self._progress if known not in committed]:
+            del self._progress[partition]
+            for key in [key for key in self._sessions if key[0] == partition]:
+                await self._drop(key)
+        fresh = sorted(partition for partition in committed if partition not in self._progress)
+        checkpoints = await self._checkpoints([number for _, number in fresh])
+        self._restored.update(checkpoints)
+        for partition in fresh:
+            lowest = [c.offset for c in checkpoints.values() if c.partition == partition[1]]
+            start = committed[partition]
+            # a worker that slept through its own replacement may have left a checkpoint older than the commit
+            self._progress[partition] = PartitionProgress(min([start, *lowest]) if start is not None else None)
+        _log.info("assigned", partitions=len(committed), fresh=len(fresh), checkpoints=len(checkpoints))
+        return {partition: progress.next for partition, progress in self._progress.items() if progress.next is not None}
+
+    async def _checkpoints(self, numbers: list[int]) -> dict[str, Checkpoint]:
+        while True:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(None, self._read, numbers)
+            except RetryError as error:
+                WORKER_RETRIES.labels(error.service).inc()
+                _log.warning("waiting for checkpoints", why=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    # --- records ----------------------------------------------------------------------------------------------------
+
+    async def take(
+        self, partition: Partition, offset: int, key: bytes | None, value: bytes | None, headers: dict[str, bytes]
+    ) -> None:
+        """In offset order; waits while the camera's queue is full. Raises FatalError when records are missing."""
+        assert self._ports is not None
+        progress = self._progress.get(partition)
+        if progress is None:
+            return
+        try:
+            if not progress.accept(offset):
+                return
+        except ValueError as error:
+            raise FatalError(f"{partition[0]}/{partition[1]}: {error}") from error
+        received_ns = self._ports.clock()
+        for silent in progress.idle():
+            progress.touch(silent, offset)
+            await self._sessions[partition, silent].session.idle(offset, received_ns)
+        camera = _camera(key)
+        if camera is None:
+            WORKER_MALFORMED.labels("key").inc()
+            _log.error("record without a camera id", topic=partition[0], partition=partition[1], offset=offset)
+            return
+        checkpoint = self._restored.get(camera)
+        if checkpoint is not None and offset < checkpoint.offset:
+            return
+        session = self._session(partition, camera)
+        progress.touch(camera, offset)
+        try:
+            record = decode(key, value, headers)
+        except CodecError as error:
+            WORKER_MALFORMED.labels(error.field).inc()
+            _log.error("malformed record", camera=camera, partition=partition[1], offset=offset, why=str(error))
+            await session.put(offset, Malformed(str(error)), received_ns)
+            return
+        await session.put(offset, record, received_ns)
+
+    def _session(self, partition: Partition, camera: str) -> CameraSession:
+        key = partition, camera
+        running = self._sessions.get(key)
+        if running is not None:
+            return running.session
+        assert self._ports is not None
+        progress = self._progress[partition]
+        session = CameraSession(
+            camera,
+            partition[0],
+            partition[1],
+            self._ports,
+            checkpointed=lambda offset: progress.checkpointed(camera, offset),
+            ended=lambda: self._ended(key),
+            restored=self._restored.pop(camera, None),
+        )
+        if session.cold_start:
+            _log.warning("cold start", camera=camera, why=session.cold_start)
+        task = asyncio.create_task(session.run(), name=f"session {camera}")
+        task.add_done_callback(self._finished)
+        self._sessions[key] = _Running(session, task)
+        return session
+
+    def _ended(self, key: tuple[Partition, str]) -> None:
+        self._sessions.pop(key, None)
+        if key[0] in self._progress:
+            self._progress[key[0]].ended(key[1])
+
+    async def _drop(self, key: tuple[Partition, str]) -> None:
+        running = self._sessions.pop(key)
+        running.task.cancel()
+        await asyncio.gather(running.task, return_exceptions=True)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            _log.error("session died", session=task.get_name(), error=repr(error))
+            self._crash(error)
+
+
+def _camera(key: bytes | None) -> str | None:
+    try:
+        return key.decode() if key else None
+    except UnicodeDecodeError:
+        return None
+
+
+def checkpoint_reader(bootstrap: str, topic: str) -> ReadCheckpoints:
+    return lambda partitions: read_checkpoints(bootstrap, partitions, topic)

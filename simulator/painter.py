@@ -1,0 +1,122 @@
+"""Paints placed objects onto a picture: faces, limbs, shadows, glows."""
+
+import cv2
+import numpy as np
+
+from simulator.arrays import Floats, Mask, Picture
+from simulator.look import Look, haze_share, lit
+from simulator.placement import Placed
+
+_SHIFT = 4
+_ONE = 1 << _SHIFT
+#: Light maps are stored in 1/64: 64 leaves the ground as it is.
+NEUTRAL = 64
+_SHINE: dict[str, tuple[float, float, float]] = {
+    "head": (255.0, 248.0, 226.0),
+    "tail": (250.0, 40.0, 34.0),
+    "left": (255.0, 164.0, 30.0),
+    "right": (255.0, 164.0, 30.0),
+    "sign": (255.0, 190.0, 60.0),
+}
+
+
+def paint_body(picture: Picture, thing: Placed, look: Look, lamp_light: float) -> None:
+    """Paint a solid body; `lamp_light` is the street lamps' light where it stands."""
+    mesh = thing.mesh
+    assert mesh is not None
+    corners = thing.pixels[mesh.faces]
+    x, y = corners[..., 0], corners[..., 1]
+    area = (x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y).sum(axis=1)
+    small = thing.box[3] - thing.box[1] < 26
+    shown = area < (-0.6 if not small else -1.5)
+    if small:
+        shown &= ~mesh.detail
+    colours = lit(look, mesh.colours, mesh.normals @ thing.rotation().T)
+    if lamp_light > 0:
+        colours = colours + mesh.colours * lamp_light * np.array([1.0, 0.82, 0.58]) * (0.75 + 0.25 * mesh.normals[:, 2:3])
+    haze = haze_share(look, thing.depth)
+    colours = colours * (1 - haze) + np.array(look.haze) * haze
+    fixed = np.round(np.clip(corners, -4000, 12000) * _ONE).astype(np.int32)
+    # The outline first: it closes hairline seams between neighbouring faces.
+    hull = np.round(np.clip(thing.outline(), -4000, 12000) * _ONE).astype(np.int32)
+    under = np.clip(colours.mean(axis=0) * 0.55, 0, 255)
+    cv2.fillConvexPoly(picture, hull, under.tolist(), cv2.LINE_AA, _SHIFT)
+    counts = mesh.counts.tolist()
+    palette = np.clip(colours, 0, 255).tolist()
+    for i in np.nonzero(shown)[0].tolist():
+        lamp = mesh.lit_by[i]
+        colour = _SHINE[lamp] if lamp and lamp in thing.lamps_on else palette[i]
+        cv2.fillConvexPoly(picture, fixed[i, : counts[i]], colour, cv2.LINE_AA, _SHIFT)
+
+
+def paint_limbs(picture: Picture, thing: Placed, look: Look, lamp_light: float) -> None:
+    """Paint a figure of round limbs."""
+    light = np.array(look.ambient) * 0.86 + np.array(look.direct) * 0.45
+    light = light + lamp_light * np.array([1.0, 0.82, 0.58])
+    haze = haze_share(look, thing.depth)
+    colours = np.clip(thing.colours * light * (1 - haze) + np.array(look.haze) * haze, 0, 255)
+    fixed = np.round(np.clip(thing.pixels, -4000, 12000) * _ONE).astype(int).tolist()
+    widths = np.maximum(1, np.round(2 * thing.radii)).astype(int).tolist()
+    for (a, b), width, radius, colour in zip(fixed, widths, thing.radii.tolist(), colours.tolist(), strict=True):
+        if a == b or abs(a[0] - b[0]) + abs(a[1] - b[1]) < _ONE // 2:
+            cv2.circle(picture, a, max(1, int(radius * _ONE)), colour, -1, cv2.LINE_AA, _SHIFT)
+        else:
+            cv2.line(picture, a, b, colour, width, cv2.LINE_AA, _SHIFT)
+
+
+def stamp(ids: Mask, thing: Placed, value: int, scale: float) -> int:
+    """Write an object's outline into the visibility map; returns how many cells it covers there."""
+    if thing.mesh is not None:
+        hull = np.round(np.clip(thing.outline() * scale, -2000, 6000) * _ONE).astype(np.int32)
+        cv2.fillConvexPoly(ids, hull, value, cv2.LINE_8, _SHIFT)
+    else:
+        points = np.round(np.clip(thing.pixels * scale, -2000, 6000) * _ONE).astype(int).tolist()
+        for (a, b), radius in zip(points, (thing.radii * scale).tolist(), strict=True):
+            cv2.line(ids, a, b, value, max(1, round(2 * radius)), cv2.LINE_8, _SHIFT)
+    h, w = ids.shape
+    x1, y1 = max(0, int(thing.box[0] * scale) - 2), max(0, int(thing.box[1] * scale) - 2)
+    x2, y2 = min(w, int(thing.box[2] * scale) + 3), min(h, int(thing.box[3] * scale) + 3)
+    if x2 <= x1 or y2 <= y1:
+        return 0
+    return int(cv2.countNonZero(cv2.compare(ids[y1:y2, x1:x2], value, cv2.CMP_EQ)))
+
+
+def shade_ground(light: Picture, outline: Floats, scale: float, level: tuple[float, float, float]) -> None:
+    """Paint one shadow (or light) outline, given in picture pixels, into the small light map."""
+    if len(outline) < 3:
+        return
+    fixed = np.round(np.clip(outline * scale, -2000, 6000) * _ONE).astype(np.int32)
+    cv2.fillConvexPoly(light, fixed, level, cv2.LINE_AA, _SHIFT)
+
+
+class Glow:
+    """Adds soft lights; kernels are kept by size."""
+
+    def __init__(self) -> None:
+        self._kernels: dict[tuple[int, int], Floats] = {}
+
+    def add(
+        self, picture: Picture, centre: tuple[float, float], radius: float, colour: tuple[float, float, float],
+        strength: float, stretch: float = 1.0,
+    ) -> None:  # fmt: skip
+        """Add a round (or downward stretched) light around a pixel."""
+        rx = max(2, int(radius))
+        ry = max(2, int(radius * stretch))
+        h, w = picture.shape[:2]
+        cx, cy = int(centre[0]), int(centre[1] + (ry - rx if stretch > 1 else 0))
+        x1, x2, y1, y2 = max(0, cx - rx), min(w, cx + rx + 1), max(0, cy - ry), min(h, cy + ry + 1)
+        if x2 <= x1 or y2 <= y1:
+            return
+        kernel = self._kernel(rx, ry)[y1 - cy + ry : y2 - cy + ry, x1 - cx + rx : x2 - cx + rx]
+        light = (kernel[..., None] * (np.array(colour, np.float32) * np.float32(strength))).astype(np.uint8)
+        region = picture[y1:y2, x1:x2]
+        cv2.add(region, light, dst=region)
+
+    def _kernel(self, rx: int, ry: int) -> Floats:
+        key = (rx, ry)
+        if key not in self._kernels:
+            y, x = np.mgrid[-ry : ry + 1, -rx : rx + 1]
+            square = (x / rx) ** 2 + (y / ry) ** 2
+            kernel = np.exp(-square * 3.2) * np.clip(1.3 * (1 - square), 0, 1)
+            self._kernels[key] = kernel.astype(np.float32)  # type: ignore[assignment]
+        return self._kernels[key]

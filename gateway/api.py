@@ -1,0 +1,96 @@
+"""What the REST interface answers. Pydantic here, so that OpenAPI can describe it."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+
+class Problem(BaseModel):
+    detail: str = Field(description="what is wrong, in words", examples=["from: 'yesterday' is no point in time"])
+
+
+class Latency(BaseModel):
+    p50: float = Field(description="milliseconds from capture to result", examples=[84.0])
+    p95: float = Field(examples=[131.0])
+
+
+class GapInfo(BaseModel):
+    captured_ns: int
+    reason: str = Field(examples=["stalled"])
+    lost: int | None = Field(default=None, description="access units known to be lost; null or -1: nobody can know")
+
+
+class CameraInfo(BaseModel):
+    id: str = Field(examples=["junction-north"])
+    source: str | None = Field(
+        default=None, description="address without credentials", examples=["rtsp://***@cam-1/stream"]
+    )
+    labels: dict[str, str] = {}
+    batch: bool = Field(default=False, description="an uploaded file")
+    state: Literal["online", "dark", "ended", "unknown"] = Field(
+        description="dark: no frame for longer than `dark_after_seconds`; unknown: no frame seen since the start"
+    )
+    dark_after_seconds: float
+    last_frame: str | None = Field(default=None, description="capture time of the newest frame, RFC 3339")
+    last_frame_ns: int | None = None
+    width: int | None = Field(default=None, examples=[1920])
+    height: int | None = Field(default=None, examples=[1080])
+    codec: str | None = Field(default=None, examples=["h264"])
+    fps: float = Field(description="analysed frames per second over the last ten seconds", examples=[15.0])
+    source_fps: float | None = Field(default=None, description="frames per second that the camera delivers")
+    latency_ms: Latency | None = Field(default=None, description="over the last minute; null without results")
+    lag_seconds: float | None = Field(default=None, description="age of the newest analysed frame")
+    last_gap: GapInfo | None = None
+    signals: dict[str, str] = Field(default={}, description="state of each traffic light", examples=[{"north": "red"}])
+    model: str | None = Field(default=None, examples=["junction-yolo"])
+    model_version: str | None = None
+    error: str | None = Field(default=None, description="why an ended source could not be read further")
+    processes: dict[str, float] = Field(
+        {}, description="role -> seconds since a process with this camera was last heard of", examples=[{"ingest": 1.2}]
+    )
+    rules: list[dict[str, Any]] = Field(default=[], description="the rules as configured, positions as fractions")
+
+
+class CameraList(BaseModel):
+    cameras: list[CameraInfo]
+
+
+class Page(BaseModel):
+    next: str = Field(description="cursor of the following page; also taken by the WebSocket of the same topic")
+    more: bool = Field(description="whether the log went on after this page when it was read")
+
+
+class EventPage(Page):
+    events: list[dict[str, Any]]
+
+
+class DetectionsPage(Page):
+    detections: list[dict[str, Any]]
+
+
+class FlowPage(Page):
+    flow: list[dict[str, Any]]
+
+
+class FrameSums(BaseModel):
+    received: int = 0
+    published: int = 0
+    decoded: int = 0
+    inferred: int = 0
+    skipped: int = 0
+    failed: int = 0
+    lost: int = 0
+
+
+class CameraSums(BaseModel):
+    camera: str
+    frames: FrameSums
+    unread: int = Field(description="published access units that no worker has accounted for yet")
+    reconciles: bool = Field(
+        description="received = published + lost, published = decoded + failed + unread, decoded = inferred + skipped"
+    )
+
+
+class LedgerSums(BaseModel):
+    cameras: list[CameraSums]
+    complete: bool = Field(description="false: the time allowed ran out before the log's end")

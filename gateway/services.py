@@ -1,0 +1,20 @@
+"""What the routes work with: made once by the composition root."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from gateway.hub import Hub
+from gateway.log import Log
+from gateway.roster import Roster
+from runtime.config import Settings
+
+
+class Services(Struct, frozen=True):
+    settings: Settings
+    log: Log
+    events: Hub
+    detections: Hub
+    roster: Roster
+    clock: Callable[[], float]
+    """seconds since 1970"""

@@ -13,7 +13,10 @@ from devstack.influxdb.server import InfluxDB
 from devstack.kafka import install as kafka_install
 from devstack.kafka.broker import Broker, cluster
 from devstack.ports import free_port
+from devstack.prometheus import Prometheus
 from devstack.redis import Redis
+from devstack.rtmp import RtmpServer
+from devstack.rtsp import Mount, RtspServer
 from devstack.service import Service, ServiceError
 from devstack.triton import install as triton_install
 from devstack.triton.server import Triton
@@ -27,7 +30,8 @@ class Stack:
 
     `directory` keeps data and logs (without it: a temporary one, removed at the end); `models` of
     `model_repository` are loaded by Triton; `ports` fixes ports by name (`kafka`, `triton-http`, `triton-grpc`,
-    `triton-metrics`, `redis`, `influxdb`), all others are free ones. Further services, our own processes among
+    `triton-metrics`, `redis`, `influxdb`, `rtsp`, `rtmp`, `prometheus`), all others are free ones; `mounts` are the
+    cameras of service `rtsp`. Further services, our own processes among
     them, are added with `start` while it runs. Entering raises ServiceError when a server isn't installed or does
     not become ready; whatever had been started is stopped before.
     """
@@ -40,6 +44,7 @@ class Stack:
         models: Sequence[str] = (),
         brokers: int = 1,
         ports: Mapping[str, int] | None = None,
+        mounts: Mapping[str, Mount] | None = None,
         cache: Path | None = None,
     ) -> None:
         self._makers: dict[str, Callable[[], Sequence[Service]]] = {
@@ -47,12 +52,16 @@ class Stack:
             "triton": self._triton,
             "redis": self._redis,
             "influxdb": self._influxdb,
+            "rtsp": self._rtsp,
+            "rtmp": self._rtmp,
+            "prometheus": self._prometheus,
         }
         if unknown := set(services) - self._makers.keys():
             raise ValueError(f"no such service: {', '.join(sorted(unknown))}; there are {', '.join(self._makers)}")
         self._wanted = tuple(services)
         self._repository, self._models = model_repository or _MODELS, tuple(models)
         self._brokers, self._ports = brokers, dict(ports or {})
+        self._mounts = dict(mounts or {})
         self._cache = cache or cache_directory()
         self._given_directory, self._directory = directory, directory
         self._services: dict[str, Service] = {}
@@ -193,4 +202,21 @@ class Stack:
         self._found(program.parent, "InfluxDB")
         server = InfluxDB(self.directory, program, self._port("influxdb"), self._port("influxdb-rpc"))
         self._set(influx_url=server.address)
+        return [server]
+
+    def _rtsp(self) -> list[Service]:
+        server = RtspServer(self.directory, self._port("rtsp"), self._mounts)
+        self._set(rtsp_url=server.address)
+        return [server]
+
+    def _rtmp(self) -> list[Service]:
+        server = RtmpServer(self.directory, self._port("rtmp"))
+        self._set(rtmp_url=server.address)
+        return [server]
+
+    def _prometheus(self) -> list[Service]:
+        """Scrapes Triton, where the stack has one; `Prometheus.scrape` adds more."""
+        triton = self.addresses.triton_metrics.removeprefix("http://")
+        server = Prometheus(self.directory, self._port("prometheus"), {"triton": [triton]} if triton else {})
+        self._set(prometheus_url=server.address)
         return [server]

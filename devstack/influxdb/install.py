@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from devstack.cache import installed
+from devstack.debian import go_path
 
 VERSION = "1.8.10"
 
@@ -19,7 +20,7 @@ def install(cache: Path) -> bool:
 
     def build(target: Path) -> None:
         environment = {**os.environ, "GOBIN": str(target), "CGO_ENABLED": "0", "GOFLAGS": "-modcacherw"}
-        go = shutil.which("go") or "/usr/local/go/bin/go"
+        go = shutil.which("go", path=go_path()) or "go"
         module = f"github.com/influxdata/influxdb/cmd/influxd@v{VERSION}"
         subprocess.run([go, "install", module], check=True, env=environment, stdin=subprocess.DEVNULL)
 

@@ -1,5 +1,6 @@
 """A fixed pinhole camera on a pole, looking down at a flat ground."""
 
+import functools
 import math
 
 import msgspec
@@ -35,18 +36,7 @@ class Camera(msgspec.Struct, frozen=True):
 
     def matrix(self) -> Floats:
         """Projection matrix, float64 [3, 4]: world homogeneous metres to homogeneous pixels."""
-        cy, sy, cp, sp = math.cos(self.yaw), math.sin(self.yaw), math.cos(self.pitch), math.sin(self.pitch)
-        right = np.array([cy, -sy, 0.0])
-        forward = np.array([sy * cp, cy * cp, -sp])
-        down = np.cross(forward, right)
-        cr, sr = math.cos(self.roll), math.sin(self.roll)
-        rotation = np.stack([cr * right + sr * down, cr * down - sr * right, forward])
-        focal = self.focal
-        intrinsic = np.array(
-            [[focal, 0, self.picture_width / 2], [0, focal, self.picture_height / 2], [0, 0, 1.0]]
-        )
-        outer = np.hstack([rotation, (-rotation @ self.position)[:, None]])
-        return np.asarray(intrinsic @ outer)
+        return _matrix(self)
 
     def project(self, points: Floats) -> tuple[Floats, Floats]:
         """World points [N, 3] to (pixels [N, 2], depth along the optical axis [N] in metres)."""
@@ -59,6 +49,23 @@ class Camera(msgspec.Struct, frozen=True):
     def horizon_row(self) -> float:
         """Picture row of the horizon in the middle column, pixels."""
         return self.picture_height / 2 - self.focal * math.tan(self.pitch)
+
+
+@functools.lru_cache(maxsize=64)
+def _matrix(camera: Camera) -> Floats:
+    cy, sy = math.cos(camera.yaw), math.sin(camera.yaw)
+    cp, sp = math.cos(camera.pitch), math.sin(camera.pitch)
+    right = np.array([cy, -sy, 0.0])
+    forward = np.array([sy * cp, cy * cp, -sp])
+    down = np.cross(forward, right)
+    cr, sr = math.cos(camera.roll), math.sin(camera.roll)
+    rotation = np.stack([cr * right + sr * down, cr * down - sr * right, forward])
+    focal = camera.focal
+    half = camera.picture_width / 2, camera.picture_height / 2
+    intrinsic = np.array([[focal, 0, half[0]], [0, focal, half[1]], [0, 0, 1.0]])
+    matrix = np.asarray(intrinsic @ np.hstack([rotation, (-rotation @ camera.position)[:, None]]))
+    matrix.setflags(write=False)
+    return matrix
 
 
 #: Nothing nearer than this (metres along the axis) is projected truly; it is pushed out to it.

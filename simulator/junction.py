@@ -148,8 +148,8 @@ def random_camera(rng: np.random.Generator, junction: Junction, width: int, heig
         must_see = np.array(
             [
                 [0.0, junction.stop_y - 3.0, 0.0],
-                [junction.half_main, junction.stop_y - 3.0, 0.0],
-                [-junction.half_main, junction.stop_y - 2.0, 0.0],
+                [junction.half_main + 0.5, junction.stop_y - 3.0, 0.0],
+                [-junction.half_main - 0.5, junction.stop_y - 3.0, 0.0],
                 [junction.half_main + 1.2, junction.stop_y + 0.4, 4.8],
                 [junction.half_main + 1.2, junction.stop_y + 0.4, 2.0],
             ]

@@ -32,12 +32,13 @@ _KINDS: tuple[Label, ...] = ("car", "van", "bus", "two_wheeler")
 class TrafficConfig(msgspec.Struct, frozen=True):
     """What can be asked of the traffic.
 
-    violation_probability: chance that a driver of our approach is one who runs a red light if the way is free.
+    violation_probability: chance per lane of our approach and signal cycle that somebody comes along who runs the
+    light in the first seconds of red (if the way is free).
     demand: factor on the number of arriving vehicles and pedestrians.
     bus_share: share of buses among the vehicles (they hide others).
     """
 
-    violation_probability: float = 0.45
+    violation_probability: float = 0.7
     demand: float = 1.0
     bus_share: float = 0.07
 
@@ -53,6 +54,9 @@ class Traffic:
         self.pedestrians: list[Pedestrian] = []
         self._rng = rng
         self._next_track = 1
+        self._cycle = -1
+        self._reserved: set[str] = set()
+        self._plans: list[tuple[str, float, float]] = []
         self._paths = junction.paths()
         self._walkways = Walkways(junction)
         self._stops = {name: _stop_distance(junction, name, path) for name, path in self._paths.items()}
@@ -129,13 +133,24 @@ class Traffic:
         """Distance to the nearest line I must stop at, or 1e9."""
         nearest = 1e9
         distance = me.stop_s - me.s
-        if distance > -0.3 and not me.runs and self._must_stop(me, distance):
+        if distance > -0.3 and (self._must_stop(me, distance) or self._no_room(me, distance)):
             nearest = max(distance, 0.0) + 1.0  # the model keeps 1.6 m; stop with the bumper near the line
         for at, crossing in me.yields:
             to_line = at - me.s
             if -0.5 < to_line < 25.0 and any(person.on(crossing) for person in self.pedestrians):
                 nearest = min(nearest, max(to_line, 0.0) + 0.8)
         return nearest
+
+    def _no_room(self, me: Vehicle, distance: float) -> bool:
+        """Behind the line there is no room for my whole length, and who is there does not move."""
+        if not 0.0 < distance < 15.0:
+            return False
+        for other in self.vehicles:
+            if other is not me and other.v < 2.0 and other.s > other.stop_s and other.road == me.road:
+                gap = self._gap(me, other)
+                if gap < 1e8 and gap - distance < me.length + 2.4:
+                    return True
+        return False
 
     def _must_stop(self, me: Vehicle, distance: float) -> bool:
         timing = self.junction.timing
@@ -148,8 +163,15 @@ class Traffic:
             if me.decided != cycle:
                 me.decided = cycle
                 # Whoever goes on is wholly across a good second before red.
-                me.runs = distance + me.length < max(me.v, 3.0) * (timing.amber - 1.2) and distance < 26.0
-            return not me.runs
+                pace = min(max(me.v, 3.0), 5.5 if me.path.turns else 99.0)
+                me.runs = distance + me.length < pace * (timing.amber - 1.2) and distance < 26.0
+            if me.runs and elapsed > timing.amber - 1.1 and me.v**2 / 10.0 < distance:
+                me.runs = False  # held up on the way; still able to stop
+            return not me.runs and not (me.sneaks and me.v > 4.0)
+        if me.runs and not me.sneaks and me.v**2 / 10.0 < distance:
+            me.runs = False
+        if me.runs:
+            return False
         if me.sneaks and distance < max(4.0, me.v * 1.6) and me.v > 4.0 and elapsed > 0.5:
             if self._box_clear(me, margin=True) and not self._blocked(me):
                 me.runs = True
@@ -200,7 +222,7 @@ class Traffic:
         if phase != "red" or elapsed < 2.2 or red - elapsed < needed * 0.75:
             return False
         return not any(
-            -1.0 < at - v.s + v.length and at - v.s < 12.0 and v.v > 1.5
+            at - v.s + v.length > -1.0 and at - v.s < (35.0 if v.sneaks else 12.0) and v.v > 1.5
             for v in self.vehicles
             for at, name in v.yields
             if name == crossing
@@ -208,10 +230,33 @@ class Traffic:
 
     # ------------------------------------------------------------------ arrivals
 
+    def _send_violators(self) -> None:
+        """Per lane and cycle, perhaps one driver timed to reach the stop line shortly after it turned red."""
+        timing = self.junction.timing
+        clock = self.time + timing.offset
+        cycle = int(clock // timing.cycle)
+        if cycle != self._cycle:
+            self._cycle = cycle
+            self._plans = []
+            for i in range(self.junction.main_lanes):
+                certain, pace, after = self._rng.random(), self._rng.uniform(0.95, 1.15), self._rng.uniform(0.7, 2.0)
+                if certain < self.config.violation_probability:
+                    self._plans.append((f"nn{i}", float(pace) * self.junction.speed_limit, float(after)))
+        to_red = timing.main_green + timing.amber - clock % timing.cycle
+        self._reserved = set()
+        for plan in list(self._plans):
+            name, pace, after = plan
+            needed = (self._stops[name] - 4.5) / pace
+            if to_red + after < needed + 3.6:
+                self._reserved.add(self._paths[name].lane_in)
+            if to_red + after <= needed and (to_red + after < needed - 1.0 or self._enter(name, pace)):
+                self._plans.remove(plan)
+
     def _arrive(self) -> None:
+        self._send_violators()
         draws = self._rng.random(len(self._arrivals) + 1)
         for draw, (name, rate) in zip(draws, self._arrivals.items(), strict=False):
-            if draw < rate * STEP:
+            if draw < rate * STEP and self._paths[name].lane_in not in self._reserved:
                 self._enter(name)
         if draws[-1] < self._foot_rate * STEP and len(self.pedestrians) < 18:
             for _ in range(int(self._rng.choice([1, 1, 2]))):
@@ -229,7 +274,8 @@ class Traffic:
                     )
                 )
 
-    def _enter(self, name: str) -> None:
+    def _enter(self, name: str, pace: float = 0.0) -> bool:
+        """A vehicle of random kind begins a path, if there is room; one with a given pace will run the light."""
         rng = self._rng
         share = self.config.bus_share
         rest = 1.0 - share
@@ -245,7 +291,8 @@ class Traffic:
         offset = float(rng.normal(0.0, 0.12)) + (edge if slow else 0.1)
         accel = float(rng.uniform(1.3, 2.2)) * (0.6 if label == "bus" else 1.0)
         style = int(rng.integers(1 << 30))
-        sneaks = bool(rng.random() < self.config.violation_probability) and name[0] == "n"
+        if pace:
+            desired, offset = pace, 0.1
         me = Vehicle(
             track=0,
             label=label,
@@ -254,12 +301,12 @@ class Traffic:
             length=length,
             width=width,
             s=length,
-            v=0.85 * desired,
+            v=desired if pace else 0.85 * desired,
             desired=desired,
             accel=accel,
             offset=max(offset, edge) if slow else offset,
             style=style,
-            sneaks=sneaks,
+            sneaks=pace > 0,
             stop_s=self._stops[name],
             road="main" if name[0] in "ns" else "cross",
             yields=self._yields[name],
@@ -268,14 +315,15 @@ class Traffic:
         for other in self.vehicles:
             gap = self._gap(me, other)
             if gap < 1e8 and gap < 8.0:
-                return
+                return False
             if other.path.lane_in == path.lane_in and other.s - other.length < length + 8.0:
-                return
+                return False
             if gap < 25.0 and other.v < me.v:
                 me.v = other.v
         me.track = self._track()
         me.previous_v = me.v
         self.vehicles.append(me)
+        return True
 
     def _track(self) -> int:
         self._next_track += 1

@@ -10,6 +10,7 @@ from schemas.analysis import Analysis, LineRule, RedLightRule, ZoneRule
 from schemas.messages import Box, Detections, Event, Flow, Provenance
 from schemas.results import config_hash
 from vision import flow, tracker
+from vision.geometry import homography
 from vision.rules import line, red_light, zone
 
 STATE_VERSION: Final = 1
@@ -53,7 +54,11 @@ class Chain:
         self.analysis = msgspec.json.decode(analysis_json, type=Analysis)
         self.config = config_hash(analysis_json)
         self._steps = [(rule, _STEPS[type(rule)]) for rule in self.analysis.rules]
-        self._grounded = {rule.name for rule in self.analysis.rules if isinstance(rule, LineRule)}
+        try:
+            self._ground = homography(self.analysis.ground)
+        except ValueError as error:
+            raise msgspec.ValidationError(str(error)) from error
+        self._counted = {rule.name for rule in self.analysis.rules if isinstance(rule, LineRule)}
 
     def initial(self) -> ChainState:
         return ChainState(tracker.initial(), tuple(step.initial() for _, step in self._steps), flow.initial())
@@ -70,10 +75,11 @@ class Chain:
             height=frame.height,
             boxes=boxes,
             signals=frame.signals,
-            ground=self.analysis.ground,
+            earlier=tracker.earlier(tracked_state, self.analysis.tracking),
+            ground=self._ground,
         )
         rule_states, facts = self._apply_rules(state.rules, scene)
-        counted = tuple(fact for fact in facts if fact.kind == "line_crossed" and fact.rule in self._grounded)
+        counted = tuple(fact for fact in facts if fact.kind == "line_crossed" and fact.rule in self._counted)
         flow_state, rows = flow.step(state.flow, counted, frame.captured_ns)
         detections = Detections(
             camera=self.camera,

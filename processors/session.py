@@ -91,6 +91,11 @@ class CameraSession:
         chain_state = self._restore(restored) if restored is not None else None
         self._stepper = Stepper(camera, ports.publisher, ports.clock, self._chain, chain_state)
 
+    @property
+    def drained(self) -> bool:
+        """Nothing waits in a queue. What is being worked on may still be under way."""
+        return self._records.empty() and self._work.empty() and self._closed.empty()
+
     async def put(self, offset: int, record: LogRecord | Malformed, received_ns: int) -> None:
         """Waits while the queue is full."""
         await self._records.put((offset, record, received_ns))

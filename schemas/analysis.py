@@ -92,6 +92,21 @@ class Analysis(Struct, frozen=True, forbid_unknown_fields=True):
     ground: tuple[GroundPoint, ...] = ()
     """four points or more make speeds in metres per second; none: no speeds"""
 
+    def __post_init__(self) -> None:
+        names = [rule.name for rule in self.rules]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two rules have the name {name}")
+        known = [signal.name for signal in self.signals]
+        for name in known:
+            if known.count(name) > 1:
+                raise ValueError(f"two signals have the name {name}")
+        for rule in self.rules:
+            if isinstance(rule, RedLightRule) and rule.signal not in known:
+                raise ValueError(f"rule {rule.name} wants the signal {rule.signal}, which is not among {known}")
+        if 0 < len(self.ground) < 4:
+            raise ValueError(f"{len(self.ground)} ground points; four or more span the ground")
+
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
     url: Annotated[str, Meta(min_length=1)]

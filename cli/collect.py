@@ -1,0 +1,68 @@
+"""Everything that a topic holds, read once from its start to its present end."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from confluent_kafka import TopicPartition
+from confluent_kafka.error import KafkaError
+
+from runtime.kafka import consumer
+
+
+class Record(msgspec.Struct, frozen=True):
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes
+    value: bytes | None
+    headers: dict[str, bytes]
+
+    def json(self) -> Any:
+        return msgspec.json.decode(self.value or b"null")
+
+
+def read_all(bootstrap: str, topics: Iterable[str], timeout: float = 30.0) -> list[Record]:
+    """Records of the topics, in offset order per partition. Raises TimeoutError when the end is not reached."""
+    reader = consumer(bootstrap, "rewatch-collect")
+    try:
+        known = reader.list_topics(timeout=10).topics
+        starts = []
+        for name in topics:
+            for partition in known[name].partitions:
+                low, high = reader.get_watermark_offsets(TopicPartition(name, partition), timeout=10)
+                if high > low:
+                    starts.append(TopicPartition(name, partition, low))
+        reader.assign(starts)
+        waiting = {(start.topic, start.partition) for start in starts}
+        records: list[Record] = []
+        idle = 0.0
+        while waiting:
+            message = reader.poll(0.5)
+            if message is None:
+                idle += 0.5
+                if idle > timeout:
+                    raise TimeoutError(f"the end of {sorted(waiting)} was not reached")
+                continue
+            idle = 0.0
+            error = message.error()
+            if error is not None:
+                if error.code() == KafkaError._PARTITION_EOF:
+                    waiting.discard((message.topic(), message.partition()))
+                    continue
+                raise RuntimeError(error.str())
+            records.append(
+                Record(
+                    message.topic(),
+                    message.partition(),
+                    message.offset(),
+                    message.timestamp()[1],
+                    message.key() or b"",
+                    message.value(),
+                    dict(message.headers() or ()),
+                )
+            )
+        return records
+    finally:
+        reader.close()

@@ -7,7 +7,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-type Attribute = int | float | str | Sequence[int]
+Attribute = int | float | str | Sequence[int]
 
 
 class GraphBuilder:

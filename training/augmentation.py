@@ -1,0 +1,77 @@
+"""Varies a sample as cameras vary: mounted elsewhere, zoomed, mirrored, darker, tinted, blurred, compressed."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from training.samples import Boxes, Pixels, Sample
+
+PAD = 114
+SMALLEST = 3.0
+"""pixels; a side cut shorter than this isn't worth learning"""
+LEAST_VISIBLE = 0.35
+"""share of a box's area that must still be in the picture"""
+
+
+def augment(sample: Sample, rng: np.random.Generator) -> Sample:
+    """A changed copy; all chance comes from `rng`."""
+    pixels, boxes = _move(sample.pixels, sample.boxes, rng)
+    height, width = pixels.shape[:2]
+    if rng.random() < 0.5:
+        pixels = np.ascontiguousarray(pixels[:, ::-1])
+        boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], 1)
+    pixels = _colour(pixels, rng)
+    pixels = _degrade(pixels, rng)
+    clipped = np.clip(boxes, 0, [width, height, width, height]).astype(np.float32)
+    keep = _worth_learning(boxes, clipped)
+    return Sample(pixels, clipped[keep], sample.labels[keep], sample.variant)
+
+
+def _move(pixels: Pixels, boxes: Boxes, rng: np.random.Generator) -> tuple[Pixels, Boxes]:
+    """Zoom about a random point, sides scaled alike but for 10%."""
+    if rng.random() < 0.2:
+        return np.array(pixels), boxes
+    height, width = pixels.shape[:2]
+    zoom = float(np.exp(rng.uniform(np.log(0.7), np.log(1.7))))
+    stretch = rng.uniform(0.95, 1.05)
+    sx, sy = zoom * stretch, zoom / stretch
+    # a shrunk picture lies anywhere within the canvas, an enlarged one shows any part of itself
+    tx, ty = rng.uniform(0, 1) * (width - width * sx), rng.uniform(0, 1) * (height - height * sy)
+    matrix = np.array([[sx, 0, tx], [0, sy, ty]])
+    flags = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
+    moved = cv2.warpAffine(pixels, matrix, (width, height), flags=flags, borderValue=(PAD, PAD, PAD))
+    return moved.astype(np.uint8), (boxes * [sx, sy, sx, sy] + [tx, ty, tx, ty]).astype(np.float32)
+
+
+def _colour(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """Gain, lift and gamma by table, per channel a little different; now and then no colour at all."""
+    level = np.arange(256, dtype=np.float64) / 255
+    gamma, gain, lift = np.exp(rng.uniform(-0.4, 0.4)), rng.uniform(0.75, 1.25), rng.uniform(-0.06, 0.06)
+    tint = rng.uniform(0.92, 1.08, 3)
+    table = np.clip(255 * (level[:, None] ** gamma * gain * tint + lift), 0, 255).astype(np.uint8)
+    out = cv2.LUT(pixels, table[None])
+    if rng.random() < 0.08:
+        out = cv2.cvtColor(cv2.cvtColor(out, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return out.astype(np.uint8)
+
+
+def _degrade(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    kind = rng.random()
+    if kind < 0.15:
+        pixels = cv2.GaussianBlur(pixels, (3, 3), rng.uniform(0.4, 1.2)).astype(np.uint8)
+    elif kind < 0.3:
+        noise = rng.normal(0, rng.uniform(2, 10), pixels.shape)
+        pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
+    if rng.random() < 0.4:
+        _, coded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 90))])
+        pixels = cv2.imdecode(coded, cv2.IMREAD_COLOR).astype(np.uint8)
+    return pixels
+
+
+def _worth_learning(before: Boxes, after: Boxes) -> NDArray[np.bool_]:
+    size = after[:, 2:] - after[:, :2]
+    was = np.prod(before[:, 2:] - before[:, :2], axis=1)
+    visible: NDArray[np.bool_] = (size.min(1, initial=np.inf) >= SMALLEST) & (
+        np.prod(size, axis=1) > LEAST_VISIBLE * was
+    )
+    return visible

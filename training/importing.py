@@ -1,0 +1,61 @@
+"""Turns somebody else's ONNX detector into a served model."""
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+from training.contract import Letterbox, ServedModel, Suppression
+from training.families.registry import family as family_named
+from training.label_file import COCO, read_labels
+from training.model_card import ModelCard, digest
+from training.model_repository import check_name, store
+from training.raw_network import prepare, read_model
+from training.served_graph import wrap
+
+
+def import_detector(
+    file: Path,
+    name: str,
+    family: str,
+    repository: Path,
+    *,
+    labels: Path = COCO,
+    size: tuple[int, int] | None = None,
+    letterbox: Letterbox | None = None,
+    pad: int | None = None,
+    suppression: Suppression = Suppression(),
+    origin: str | None = None,
+    licence: str = "unknown",
+    replace: bool = False,
+) -> Path:
+    """Reads, checks, wraps and stores; returns the new model's folder.
+
+    Where ONNX Runtime is installed the served model is also run: what doesn't run, or answers a batch otherwise than
+    its pictures one by one, is refused. Raises ModelError; the repository is then as it was.
+    """
+    check_name(name)
+    chosen = family_named(family)
+    names = read_labels(labels)
+    network = prepare(read_model(file), size)
+    model = wrap(network, chosen, name, names, suppression, letterbox, pad)
+    notes = [] if network.batches else ["tied to one picture at a time by its exporter: served without batching"]
+    notes.append(_prove(model))
+    card = ModelCard(
+        name=name,
+        family=family,
+        origin=origin or file.name,
+        sha256=digest(file),
+        licence=licence,
+        served_sha256=hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest(),
+        notes=tuple(notes),
+    )
+    return store(repository, model, card, replace)
+
+
+def _prove(model: ServedModel) -> str:
+    """What running the model showed."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return "not run at import: ONNX Runtime isn't installed here"
+    from training.trial import try_out  # ONNX Runtime is no dependency of the product
+
+    return try_out(model)

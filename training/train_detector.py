@@ -1,0 +1,156 @@
+"""Trains and publishes the bundled detector: `python -m training.train_detector --help`.
+
+Needs the extra `train`. Runs on a CPU; stopped, it goes on from its last checkpoint when started again.
+"""
+
+import hashlib
+import subprocess
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import torch
+import typer
+
+from simulator.actors import LABELS
+from training.contract import ServedModel, Suppression
+from training.evaluation import Report, evaluate
+from training.export import to_onnx
+from training.families.sides import FAMILY
+from training.junction_samples import Rendering, sample_set
+from training.model_card import ModelCard
+from training.model_repository import store
+from training.network import JunctionYolo
+from training.raw_network import prepare
+from training.served_graph import wrap
+from training.trainer import Recipe, Trainer
+from training.trial import try_out
+
+NAME = "junction-yolo"
+LEARNING_SEED, JUDGING_SEED = 100, 9000
+"""far apart: no scene of one is in the other"""
+
+app = typer.Typer(help="The bundled detector, from rendered scenes to served model.", no_args_is_help=True)
+Work = Annotated[Path, typer.Option(help="Data and checkpoints.")]
+PerVariant = Annotated[int, typer.Option(help="Pictures to learn from, of each variant.")]
+Judged = Annotated[int, typer.Option(help="Pictures to judge by, of each variant.")]
+Threads = Annotated[int, typer.Option(help="The weights depend on it.")]
+_WORK = Path.home() / ".cache" / "rewatch" / "training"
+
+
+@app.command()
+def train(
+    work: Work = _WORK,
+    per_variant: PerVariant = 800,
+    steps: int = Recipe().steps,
+    batch: int = Recipe().batch,
+    seed: int = Recipe().seed,
+    plain_steps: int = Recipe().plain_steps,
+    threads: Threads = 2,
+    every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 100,
+) -> None:
+    """Render, then learn."""
+    torch.set_num_threads(threads)
+    samples = sample_set(Rendering(LEARNING_SEED, per_variant), work / "samples")
+    trainer = Trainer(
+        Recipe(seed=seed, steps=steps, batch=batch, plain_steps=plain_steps), len(LABELS), samples
+    )
+    checkpoint = work / "checkpoint.pt"
+    if checkpoint.exists():
+        trainer.load(checkpoint)
+        typer.echo(f"going on from step {trainer.step}")
+    trainer.run(
+        checkpoint, every, lambda step, c, b: typer.echo(f"step {step}/{steps}: classes {c:.3f}, boxes {b:.3f}")
+    )
+
+
+@app.command()
+def publish(
+    work: Work = _WORK,
+    repository: Annotated[Path, typer.Option(help="Model repository to write into.")] = Path("triton_models"),
+    per_variant: PerVariant = 800,
+    judged: Judged = 100,
+    threads: Threads = 2,
+) -> None:
+    """Export the last checkpoint, judge it on held-out scenes, write it into the model repository."""
+    judging = Rendering(JUDGING_SEED, judged)
+    samples = sample_set(judging, work / "samples")
+    state = torch.load(work / "checkpoint.pt", weights_only=True)
+    network = JunctionYolo(len(LABELS))
+    network.load_state_dict(state["average"])
+    raw = to_onnx(network, judging.height, judging.width)
+    model = wrap(prepare(raw), FAMILY, NAME, LABELS, Suppression(candidates=300))
+    note = try_out(model)
+    report = evaluate(model, samples)
+    facts = {
+        "steps": int(state["step"]),
+        "recipe": state["recipe"],
+        "learnt_from": Rendering(LEARNING_SEED, per_variant),
+        "judged_on": judging,
+        "threads": threads,
+        "commit": _commit(),
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "result": report,
+    }
+    folder = store(repository, model, _card(model, note, facts), replace=True)
+    (folder / "README.md").write_text(_readme(facts, report), encoding="utf-8")
+    typer.echo(f"{folder}: mAP50 {report.map50:.3f}, mAP50-95 {report.map50_95:.3f}")
+
+
+def _card(model: ServedModel, note: str, facts: dict[str, object]) -> ModelCard:
+    graph = model.graph.SerializeToString(deterministic=True)
+    digest = hashlib.sha256(graph).hexdigest()
+    return ModelCard(
+        name=NAME,
+        family=FAMILY.name,
+        origin="training/train_detector.py",
+        sha256=digest,
+        licence="Apache-2.0",
+        served_sha256=digest,
+        notes=(note,),
+        facts={key: msgspec.Raw(msgspec.json.encode(value)) for key, value in facts.items()},
+    )
+
+
+def _commit() -> str:
+    """The checkout's commit, marked where the code differs from it; "unknown" outside a checkout."""
+    command = ["git", "describe", "--always", "--abbrev=12", "--dirty"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    return done.stdout.strip() or "unknown"
+
+
+def _readme(facts: dict[str, object], report: Report) -> str:
+    variants = "\n".join(
+        f"| {name} | {figures['map50']:.3f} | {figures['map50_95']:.3f} |"
+        for name, figures in report.by_variant.items()
+    )
+    classes = "\n".join(f"| {name} | {figure:.3f} |" for name, figure in report.by_class.items())
+    return f"""\
+# {NAME}
+
+A small YOLO of plain convolutions with ReLU ({facts["parameters"]:,} parameters), for junctions as
+the repository's simulator renders them. Classes: {", ".join(LABELS)}. Input 448x256, letterboxed to the top left.
+
+It has seen rendered scenes only. For real cameras import or pull a detector that has learnt from photographs.
+
+Trained by `python -m training.train_detector train`, exported and judged by `... publish`; seeds, recipe and commit
+are in `card.json`. Licence: Apache-2.0. Nothing but the simulator's own pictures went into it.
+
+Judged on {report.pictures} pictures with {report.objects} objects, of scenes that it hasn't learnt from, by COCO's
+rules:
+
+| variant | mAP50 | mAP50-95 |
+|---|---|---|
+{variants}
+| all | {report.map50:.3f} | {report.map50_95:.3f} |
+
+| class | mAP50-95 |
+|---|---|
+{classes}
+
+Objects down to 6 pixels high (of 252) count, and those of which others hide two thirds: that keeps the figures low.
+"""
+
+
+if __name__ == "__main__":
+    app()

@@ -63,6 +63,7 @@ class GopDecoder:
         self._repeats = 0
         """pictures that were given out already and will come again"""
         self._open = False
+        """leading pictures may come that cannot be decoded"""
         self._keyframe_pts = 0
         self._gop = 0
         self._next_index = 0
@@ -85,9 +86,11 @@ class GopDecoder:
             raise self._corrupt(unit.index, f"{unit.codec} where {self.codec} was expected")
         if first_slice_type(self.codec, unit.data) is None:
             raise self._corrupt(unit.index, "no coded picture in it")
-        if self._open and self._leads(unit):
-            self.undecodable += 1
-            return []
+        if self._open and not unit.keyframe:
+            if self._leads(unit):
+                self.undecodable += 1
+                return []
+            self._open = self.codec == "h264" or entry_point(self.codec, unit.data) == "none"
         self._units[unit.index] = unit
         self._last_index = unit.index
         frames = self._feed(unit)
@@ -116,7 +119,8 @@ class GopDecoder:
         self._depth = 0 if self.codec == "h264" else None
         self._held = []
         self._repeats = 0
-        self._open = entry_point(self.codec, unit.data) != "closed"
+        # a broken link (BLA) is a closed entry point whose RASL pictures are lost all the same
+        self._open = self.codec == "hevc" or entry_point(self.codec, unit.data) != "closed"
         self._keyframe_pts = unit.pts
         self._gop = unit.gop
         self._next_index = 0
@@ -126,7 +130,7 @@ class GopDecoder:
         if self.codec == "hevc":
             return is_skipped_leading(self.codec, unit.data)
         # H.264 does not mark leading pictures: after a keyframe that is no IDR, all that is shown before it counts
-        return not unit.keyframe and unit.pts < self._keyframe_pts
+        return unit.pts < self._keyframe_pts
 
     def _feed(self, unit: AccessUnit) -> list[av.VideoFrame]:
         assert self._decoder is not None

@@ -58,9 +58,7 @@ def test_a_silent_camera_is_named_after_many_records_of_others_and_only_once() -
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60), st.data())
-def test_safe_is_never_above_a_camera_s_unfinished_record(
-    records: list[tuple[str, bool]], data: st.DataObject
-) -> None:
+def test_safe_is_never_above_a_camera_s_unfinished_record(records: list[tuple[str, bool]], data: st.DataObject) -> None:
     """Cameras finish their GOPs in any order and late; the model keeps each camera's unfinished offsets."""
     progress = PartitionProgress(0)
     unfinished: dict[str, list[int]] = {"a": [], "b": [], "c": []}

@@ -188,7 +188,13 @@ async def test_a_gap_is_an_event_with_the_log_s_own_facts() -> None:
 
 
 @pytest.mark.parametrize(
-    "state", [{"state_version": 99}, {"state": "{}"}, {"state": "not json"}, {"state": '{"analysis":"{}","bucket":null,"chain":{}}'}]
+    "state",
+    [
+        {"state_version": 99},
+        {"state": "{}"},
+        {"state": "not json"},
+        {"state": '{"analysis":"{}","bucket":null,"chain":{}}'},
+    ],
 )
 async def test_a_state_of_another_format_is_a_cold_start_and_no_crash(state: dict[str, object]) -> None:
     records = [*numbered(clip()), (900, END)]

@@ -57,6 +57,11 @@ NEEDS = (
     Need("mvn", ("maven",), _program("mvn")),
     Need("go", ("golang-go",), lambda: shutil.which("go", path=go_path()) is not None),
     Need(f"libpython{_PYTHON_VERSION}", (f"libpython{_PYTHON_VERSION}",), _libpython),
+    Need(
+        "libraries of OpenCV",
+        ("libgl1", "libglib2.0-0", "libxcb1"),
+        lambda: all(ctypes.util.find_library(name) for name in ("GL", "glib-2.0", "gthread-2.0", "xcb")),
+    ),
     Need("redis-server", ("redis-server",), _program("redis-server")),
     Need("prometheus", ("prometheus",), _program("prometheus")),
     Need(

@@ -1,0 +1,37 @@
+# Each target runs alone on a fresh clone: what it needs is made first, and kept outside the checkout (REWATCH_CACHE).
+.DEFAULT_GOAL := help
+.PHONY: help environment setup demo test check soak bench
+SHELL := /bin/sh
+
+DURATION ?= 60
+SOAK_MINUTES ?= 30
+TESTS ?= tests
+PYTEST_ARGS ?=
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+environment:
+	@devstack/bootstrap.sh
+
+setup: environment ## .venv with the command .venv/bin/rewatch, and the servers
+	@.venv/bin/rewatch setup
+
+demo: setup ## the main job for DURATION seconds with two simulated cameras
+	.venv/bin/rewatch demo --duration $(DURATION)
+
+test: environment ## every test but the soak; TESTS= and PYTEST_ARGS= choose fewer
+	@.venv/bin/rewatch setup --tests
+	.venv/bin/python -m pytest -m "not soak" $(PYTEST_ARGS) $(TESTS)
+
+check: environment ## lint, format, types, import contracts
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy .
+	.venv/bin/lint-imports
+
+soak: setup ## SOAK_MINUTES of two cameras; memory must stay flat
+	SOAK_MINUTES=$(SOAK_MINUTES) .venv/bin/python -m pytest -m soak --timeout=0 $(PYTEST_ARGS) $(TESTS)
+
+bench: setup ## the pipeline against a bare loop; writes build/bench.json
+	.venv/bin/python -m benchmarks.pipeline

@@ -16,8 +16,9 @@ from gateway.hub import Hub
 from gateway.kafka_log import KafkaLog
 from gateway.log import Log, LogUnavailable
 from gateway.roster import Roster
-from gateway.routes import cameras, health, history, streams
+from gateway.routes import cameras, health, history, streams, video
 from gateway.services import Services
+from gateway.video import Channels
 from runtime.config import Settings
 from runtime.logging import logger
 from schemas.topics import CAMERAS, DETECTIONS, EVENTS, HEARTBEATS, LEDGER
@@ -42,7 +43,8 @@ def build_app(settings: Settings, *, log: Log | None = None, clock: Callable[[],
     hubs = [specs, detections, ledger, events, heartbeats]
     roster = Roster(clock)
     roster.follow(specs, detections, ledger, events, heartbeats)
-    services = Services(settings, port, events, detections, roster, clock)
+    channels = Channels(port, clock)
+    services = Services(settings, port, events, detections, roster, channels, clock)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -50,6 +52,7 @@ def build_app(settings: Settings, *, log: Log | None = None, clock: Callable[[],
             stack.push_async_callback(port.close)
             tasks = [asyncio.create_task(_open_and_run(port, hubs))]
             stack.push_async_callback(_cancel, tasks)
+            stack.push_async_callback(channels.close)
             yield
 
     app = FastAPI(
@@ -61,7 +64,7 @@ def build_app(settings: Settings, *, log: Log | None = None, clock: Callable[[],
         redoc_url=None,
         openapi_tags=_TAGS,
     )
-    for made in (cameras, history, streams, health):
+    for made in (cameras, history, streams, video, health):
         app.include_router(made.router(services))
     app.mount("/static", StaticFiles(directory=_WEB), name="static")
 

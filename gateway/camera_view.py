@@ -38,7 +38,7 @@ def view(camera: Camera, roster: Roster, now: float) -> CameraInfo:
         info.source = source_text(spec)
         info.labels = spec.labels
         info.batch = spec.batch
-        info.rules = msgspec.to_builtins(spec.analysis.rules)
+        info.rules = [msgspec.to_builtins(rule) for rule in spec.analysis.rules]
     if camera.model is not None:
         info.model, info.model_version = camera.model
     if camera.newest_ns is not None:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from gateway.hub import Hub
 from gateway.log import Log
 from gateway.roster import Roster
+from gateway.video import Channels
 from runtime.config import Settings
 
 
@@ -16,5 +17,6 @@ class Services(Struct, frozen=True):
     events: Hub
     detections: Hub
     roster: Roster
+    channels: Channels
     clock: Callable[[], float]
     """seconds since 1970"""

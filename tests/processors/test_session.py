@@ -29,14 +29,14 @@ def ledgers(walk: Walk) -> list[AnalysisLedger]:
     return [entry for entry in walk.of(AnalysisLedger) if isinstance(entry, AnalysisLedger)]
 
 
-async def test_every_frame_has_its_detections_and_the_crossing_is_seen_once() -> None:
+async def test_every_frame_has_its_detections_and_each_crossing_is_seen_once() -> None:
     walk = await Walk().run([*numbered(clip()), (900, END)])
     assert len(walk.of(Detections)) == 40
     crossings = [event for event in walk.of(Event) if isinstance(event, Event) and event.kind == "line_crossed"]
-    assert len(crossings) == 1
+    assert len(crossings) == 2, "the square starts again at the left after 25 frames"
     assert crossings[0].label == "square"
     assert crossings[0].provenance.model_version == "3"
-    assert [row.count for row in walk.of(Flow) if isinstance(row, Flow)] == [1]
+    assert [row.count for row in walk.of(Flow) if isinstance(row, Flow)] == [2]
 
 
 async def test_results_come_in_presentation_order_although_b_frames_do_not() -> None:
@@ -103,7 +103,7 @@ def _offset(value: bytes) -> int:
 
 async def test_a_corrupt_access_unit_costs_the_rest_of_its_gop_and_is_published_as_a_failed_window() -> None:
     units = clip()
-    units[14] = msgspec.structs.replace(units[14], data=units[14].data[:40] + b"\xff" * 60)
+    units[14] = msgspec.structs.replace(units[14], data=units[14].data[: len(units[14].data) // 2])
     walk = await Walk().run([*numbered(units), (900, END)])
     second = ledgers(walk)[1]
     assert second.consumed == 10

@@ -36,6 +36,7 @@ def find_square(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 def clip(count: int = 40, keyframe_every: int = 10, analysis: Analysis = ANALYSIS, **options: str) -> list[AccessUnit]:
     """A red square that crosses the middle of the picture, as a log's access units."""
     header = msgspec.json.encode(analysis, order="deterministic")
+    options = {"bf": "0", **options}
     return [
         msgspec.structs.replace(unit, analysis=header if unit.keyframe else None)
         for unit in encode("h264", count, (96, 64), keyframe_every, **options)
@@ -67,8 +68,9 @@ class Walk:
             task = asyncio.create_task(self.session.run())
             for offset, record in records:
                 await self.session.put(offset, record, 0)
-            before = -1
-            while not task.done() and (before != len(self.publisher.messages) or not self.session.drained):
+            before, still = -1, 0
+            while not task.done() and still < (1 if self.session.drained else 10):
+                still = still + 1 if before == len(self.publisher.messages) else 0
                 before = len(self.publisher.messages)
                 await asyncio.sleep(settle)
             if task.done():

@@ -1,0 +1,206 @@
+"""The life of one camera: open, read, lose, come back, for ever; or to the end of a file."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from ingest.clock import ArrivalClock
+from ingest.gop_queue import GopQueue
+from ingest.limits import Limits
+from ingest.publisher import Publisher
+from ingest.reading import Reading
+from ingest.source import OpenSource, SourceError, kind_of, name_of
+from ingest.take import Outage, Take
+from runtime.logging import logger
+from runtime.metrics import INGEST_CONNECTED, INGEST_FAILURES, INGEST_LOST, INGEST_RECEIVED, INGEST_SESSIONS
+from schemas.analysis import Analysis, CameraSpec
+from schemas.messages import Codec, End
+from schemas.topics import FRAMES, FRAMES_BATCH
+
+_STEADY_SECONDS: Final = 10.0
+"""a connection that lasted so long was a good one: the next attempt comes soon"""
+
+
+def analysis_bytes(analysis: Analysis) -> bytes:
+    """The header `analysis`: the same bytes for the same configuration."""
+    return msgspec.json.encode(analysis, order="deterministic")
+
+
+class Camera:
+    """Owns a thread that reads the source and the queue that the thread fills."""
+
+    def __init__(
+        self,
+        spec: CameraSpec,
+        publisher: Publisher,
+        limits: Limits,
+        clock: ArrivalClock,
+        floor_ns: int = 0,
+        outage: Outage | None = None,
+        on_end: Callable[[str], None] | None = None,
+    ) -> None:
+        """`floor_ns`: the latest capture time in the log. `outage`: the hole in the log that the first picture closes.
+        `on_end`: called with the camera's id, from another thread, when Kafka has its `end` record."""
+        self.spec = spec
+        self._publisher = publisher
+        self._limits = limits
+        self._clock = clock
+        self._analysis = analysis_bytes(spec.analysis)
+        self._floor_ns = floor_ns
+        self._outage = outage
+        self._take: Take | None = None
+        self._stop = threading.Event()
+        self.ended = False
+        self._log = logger("camera").bind(camera=spec.id, source=name_of(spec.source.url))
+        self._received = INGEST_RECEIVED.labels(spec.id)
+        self._failures = INGEST_FAILURES.labels(spec.id)
+        self._connected = INGEST_CONNECTED.labels(spec.id)
+        self._queue = GopQueue(limits, publisher.wake, self._count_lost)
+        publisher.add(
+            spec.id,
+            (FRAMES_BATCH if spec.batch else FRAMES).name,
+            self._queue,
+            (lambda: on_end(spec.id)) if on_end else None,
+        )
+        self._thread = threading.Thread(target=self._run, name=f"camera-{spec.id}", daemon=True)
+
+    @property
+    def highest_ns(self) -> int:
+        """The latest capture time queued so far."""
+        take = self._take
+        return max(self._floor_ns, take.highest_ns if take is not None else 0)
+
+    @property
+    def connected(self) -> bool:
+        return self._take is not None
+
+    @property
+    def waiting(self) -> int:
+        return self._queue.waiting
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns at once. A thread inside a blocking read ends with that read; its packets go nowhere."""
+        self._stop.set()
+        self._queue.close()
+        self._publisher.retire(self._queue)
+        self._connected.set(0)
+
+    def join(self, seconds: float) -> None:
+        self._thread.join(seconds)
+
+    def analyse_as(self, spec: CameraSpec) -> None:
+        """From the next keyframe on; the source is not touched."""
+        self.spec = spec
+        self._analysis = analysis_bytes(spec.analysis)
+
+    def _count_lost(self, reason: str, lost: int) -> None:
+        INGEST_LOST.labels(self.spec.id, reason).inc(lost)
+
+    def _run(self) -> None:
+        self._connected.set(0)
+        source = self.spec.source
+        since_ns = self._clock.now_ns()
+        attempts, reported = 0, ""
+        while not self._stop.is_set():
+            began = time.monotonic()
+            finite = False
+            try:
+                finite = kind_of(source.url) == "file"
+                with OpenSource(source) as opened:
+                    finite = opened.finite
+                    self._read(opened)
+                reason, message = "end_of_stream", "the source ended the stream"
+                error = ""
+            except SourceError as failure:
+                reason, message = failure.reason, str(failure)
+                error = message
+            except Exception as failure:
+                self._log.exception("a bug in reading this camera")
+                reason, message = "bug", type(failure).__name__
+                error = f"ingest failed: {message}"
+            take, self._take = self._take, None
+            self._connected.set(0)
+            self._queue.finish()
+            if take is not None:
+                self._floor_ns = max(self._floor_ns, take.highest_ns)
+            if self._stop.is_set():
+                return
+            if error:
+                self._failures.inc()
+            if finite:
+                self._end(take, error)
+                return
+            if take is not None and take.pictures:
+                self._outage = Outage(reason, self._floor_ns)
+                reported = ""
+            elif self._outage is None:
+                self._outage = Outage(reason, since_ns)
+            if time.monotonic() - began > _STEADY_SECONDS and take is not None:
+                attempts = 0
+            if reason != reported:
+                self._log.warning("source failed", reason=reason, error=message)
+                reported = reason
+            self._stop.wait(self._backoff(attempts))
+            attempts += 1
+
+    def _backoff(self, attempts: int) -> float:
+        least, most = self._limits.backoff_seconds
+        return min(most, least * 2.0 ** min(attempts, 16)) * random.uniform(0.5, 1.0)
+
+    def _read(self, opened: OpenSource) -> None:
+        source = self.spec.source
+        self._clock.follow()
+        self._queue.blocking = opened.finite
+
+        def make_take(codec: Codec) -> Take:
+            start_ns = None
+            if opened.finite:
+                start_ns = self._clock.now_ns() if source.start_ns is None else source.start_ns
+            return Take(
+                camera=self.spec.id,
+                codec=codec,
+                time_base=opened.time_base,
+                queue=self._queue,
+                analysis=lambda: self._analysis,
+                floor_ns=self._floor_ns,
+                start_ns=start_ns,
+                outage=None if opened.finite else self._outage,
+            )
+
+        reading = Reading(
+            opened,
+            self._limits,
+            self._clock,
+            make_take,
+            on_received=self._received.inc,
+            on_lost=self._count_lost,
+            stop=self._stop,
+            paced=opened.finite and source.pace == "live" and not self.spec.batch,
+        )
+        self._take = reading.take
+        self._connected.set(1)
+        INGEST_SESSIONS.labels(self.spec.id).inc()
+        self._log.info("source opened", codec=opened.codec or f"{opened.codec_name}, transcoded", finite=opened.finite)
+        reading.run(opened)
+        while opened.finite and source.loop and not self.spec.batch and not self._stop.is_set():
+            if not reading.take.pictures:
+                raise SourceError("no_video", f"{opened.name} holds no picture")
+            with OpenSource(source) as once_more:
+                reading.again(once_more)
+                reading.run(once_more)
+
+    def _end(self, take: Take | None, error: str) -> None:
+        if not error and (take is None or not take.pictures):
+            error = f"{name_of(self.spec.source.url)} holds no picture"
+        captured_ns = self._floor_ns or self.spec.source.start_ns or self._clock.now_ns()
+        session = take.session if take is not None else "none"
+        self._log.info("file ended", error=error, pictures=take.pictures if take else 0)
+        self._queue.put_end(End(self.spec.id, session, 0, error, self._analysis, captured_ns))
+        self.ended = True

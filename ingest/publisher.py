@@ -1,0 +1,244 @@
+"""From the cameras' queues to Kafka, in order, each access unit accounted for when Kafka has it."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from ingest.gop_queue import GopQueue, Unit
+from ingest.limits import Limits
+from runtime import kafka
+from runtime.logging import logger
+from runtime.metrics import INGEST_BYTES, INGEST_PUBLISHED, INGEST_QUEUE
+from schemas import codec
+from schemas.messages import End, Gap, Heartbeat
+from schemas.results import headers_of, key_of, to_json, topic_of
+
+_BATCH: int = 16
+"""records taken from one camera before the next has its turn"""
+_BUFFER_KBYTES: int = 128 * 1024
+
+
+def bounded_producer(bootstrap: str, client_id: str, **overrides: Any) -> Producer:
+    """A producer that never gives up on a message by itself and never holds more than a set amount."""
+    return kafka.producer(
+        bootstrap,
+        client_id,
+        **{
+            "delivery.timeout.ms": 0,
+            "queue.buffering.max.kbytes": _BUFFER_KBYTES,
+            "queue.buffering.max.messages": 20_000,
+            "reconnect.backoff.max.ms": 2_000,
+            **overrides,
+        },
+    )
+
+
+class Publisher:
+    """Two threads: one hands records to the producer, one serves the producer's callbacks."""
+
+    def __init__(self, producer: Producer, limits: Limits) -> None:
+        self._producer = producer
+        self._limits = limits
+        self._log = logger("publisher")
+        self._lanes: dict[GopQueue, _Lane] = {}
+        self._lock = threading.Lock()
+        self._work = threading.Event()
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.failure = ""
+        """why this publisher cannot go on; empty: it can"""
+
+    def start(self) -> None:
+        for target in (self._send_all, self._poll):
+            thread = threading.Thread(target=target, name=f"publisher-{target.__name__.strip('_')}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    @property
+    def alive(self) -> bool:
+        return not self.failure and all(thread.is_alive() for thread in self._threads)
+
+    def wake(self) -> None:
+        self._work.set()
+
+    def add(self, camera: str, topic: str, queue: GopQueue, on_end: Callable[[], None] | None = None) -> None:
+        """`on_end` is called from the producer's thread when Kafka has the camera's `end` record."""
+        with self._lock:
+            self._lanes[queue] = _Lane(camera, topic, on_end)
+        self.wake()
+
+    def retire(self, queue: GopQueue) -> None:
+        """The queue was closed: forget it as soon as it is empty."""
+        with self._lock:
+            lane = self._lanes.get(queue)
+            if lane is not None:
+                lane.retired = True
+        self.wake()
+
+    def beat(self, message: Heartbeat) -> None:
+        """Not worth waiting for: left out while the producer is full."""
+        topic = topic_of(message).name
+        with suppress(BufferError):
+            self._producer.produce(
+                topic,
+                to_json(message),
+                key_of(message),
+                headers=headers_of(message),
+                on_delivery=partial(self._other, topic),
+            )
+
+    def tombstone(self, topic: str, key: bytes) -> None:
+        self._produce(topic, key, None, [], None, None)
+
+    def stop(self) -> int:
+        """Waits for Kafka up to the limit, then gives up what is left. Returns how many access units that were."""
+        deadline = threading.Event()
+        timer = threading.Timer(self._limits.flush_seconds, deadline.set)
+        timer.start()
+        while not deadline.is_set() and not self._all_idle() and not self.failure:
+            self._work.set()
+            deadline.wait(0.05)
+        abandoned = 0
+        if not self._all_idle():
+            self._producer.purge(in_queue=True, in_flight=True)
+            with self._lock:
+                lanes = list(self._lanes)
+            for queue in lanes:
+                abandoned += queue.waiting
+                queue.abandon("shutdown")
+        timer.cancel()
+        self._stopping.set()
+        self._work.set()
+        for thread in self._threads:
+            thread.join(5)
+        self._producer.flush(2)
+        return abandoned
+
+    def _all_idle(self) -> bool:
+        with self._lock:
+            lanes = list(self._lanes)
+        return all(queue.idle for queue in lanes) and len(self._producer) == 0
+
+    def _poll(self) -> None:
+        while not self._stopping.is_set():
+            self._producer.poll(0.2)
+
+    def _send_all(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._work.wait(1.0)
+                self._work.clear()
+                while self._round() and not self._stopping.is_set():
+                    pass
+        except Exception as error:
+            self._log.exception("publisher stopped")
+            self.failure = self.failure or f"publisher stopped: {error}"
+
+    def _round(self) -> bool:
+        """One turn of every camera; False when none had anything to send."""
+        with self._lock:
+            lanes = list(self._lanes.items())
+        sent = False
+        for queue, lane in lanes:
+            for _ in range(_BATCH):
+                item = queue.take()
+                if item is None:
+                    break
+                sent = True
+                self._send(queue, lane, item)
+            for account in queue.settled():
+                if account.received:
+                    entry = account.entry()
+                    self._produce(topic_of(entry).name, key_of(entry), to_json(entry), headers_of(entry), None, None)
+            INGEST_QUEUE.labels(lane.camera).set(queue.waiting)
+            if lane.retired and queue.idle:
+                with self._lock:
+                    self._lanes.pop(queue, None)
+        return sent
+
+    def _send(self, queue: GopQueue, lane: "_Lane", item: Unit | Gap | End) -> None:
+        if isinstance(item, Unit):
+            wire = codec.encode(item.record)
+            callback: Callable[[KafkaError | None, Any], None] = partial(self._landed, queue, lane, item)
+        else:
+            wire = codec.encode(item)
+            callback = partial(self._marked, lane, isinstance(item, End))
+        try:
+            self._produce(lane.topic, wire.key, wire.value, wire.headers, wire.timestamp_ms, callback)
+        except KafkaException as error:
+            callback(error.args[0], None)
+
+    def _produce(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes | None,
+        headers: list[tuple[str, bytes]],
+        timestamp_ms: int | None,
+        callback: Callable[[KafkaError | None, Any], None] | None,
+    ) -> None:
+        while True:
+            try:
+                self._producer.produce(
+                    topic,
+                    value,
+                    key,
+                    headers=_for_client(headers),
+                    timestamp=timestamp_ms or 0,
+                    on_delivery=callback or partial(self._other, topic),
+                )
+                return
+            except BufferError:
+                # the producer is full, so Kafka is away or slow: the queues hold, and drop by their own rule
+                if self._stopping.wait(0.02):
+                    raise KafkaException(KafkaError(KafkaError._QUEUE_FULL)) from None
+
+    def _landed(self, queue: GopQueue, lane: "_Lane", unit: Unit, error: KafkaError | None, _: Any) -> None:
+        if error is None:
+            lane.published.inc()
+            lane.bytes.inc(len(unit.record.data))
+            queue.acknowledged(unit)
+            return
+        self._report(error, lane.topic)
+        queue.failed(unit, _reason(error))
+
+    def _marked(self, lane: "_Lane", is_end: bool, error: KafkaError | None, _: Any) -> None:
+        if error is not None:
+            self._report(error, lane.topic)
+        elif is_end and lane.on_end is not None:
+            lane.on_end()
+
+    def _other(self, topic: str, error: KafkaError | None, _: Any) -> None:
+        if error is not None:
+            self._report(error, topic)
+
+    def _report(self, error: KafkaError, topic: str) -> None:
+        self._log.error("Kafka refused a record", topic=topic, error=error.str())
+        if error.fatal():
+            self.failure = self.failure or f"the producer cannot go on: {error.str()}"
+
+
+class _Lane:
+    """One camera's way to its topic."""
+
+    def __init__(self, camera: str, topic: str, on_end: Callable[[], None] | None) -> None:
+        self.camera, self.topic, self.on_end = camera, topic, on_end
+        self.retired = False
+        self.published = INGEST_PUBLISHED.labels(camera)
+        self.bytes = INGEST_BYTES.labels(camera)
+
+
+def _for_client(headers: codec.Headers) -> list[tuple[str, str | bytes | None]]:
+    """The type that the client declares; lists do not convert by themselves."""
+    return [(name, value) for name, value in headers]
+
+
+def _reason(error: KafkaError) -> str:
+    purged = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._QUEUE_FULL)
+    if error.code() in purged:
+        return "shutdown"
+    return "too_large" if error.code() == KafkaError.MSG_SIZE_TOO_LARGE else "refused_by_kafka"

@@ -1,0 +1,188 @@
+"""The ingest process: the cameras of its group, one publisher, health and heartbeats."""
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from confluent_kafka import KafkaException, Producer
+
+from ingest.camera import Camera
+from ingest.camera_topic import Cameras, CameraTopic
+from ingest.clock import ArrivalClock
+from ingest.limits import Limits
+from ingest.publisher import Publisher, bounded_producer
+from runtime import kafka
+from runtime.config import Settings
+from runtime.health import HealthServer
+from runtime.logging import logger
+from schemas.analysis import CameraSpec
+from schemas.messages import Heartbeat
+from schemas.topics import CAMERAS, TOPICS
+
+
+class Service:
+    """Made by `build_service`; `run` until told to stop."""
+
+    def __init__(self, settings: Settings, limits: Limits, publisher: Publisher) -> None:
+        self._settings, self._limits = settings, limits
+        self._publisher = publisher
+        self._clock = ArrivalClock()
+        self._log = logger("ingest")
+        self._process = f"ingest-{socket.gethostname()}-{os.getpid()}"
+        self._cameras: dict[str, Camera] = {}
+        self._retired: list[Camera] = []
+        self._floors: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._topic: CameraTopic | None = None
+        self._health = HealthServer(settings.http_host, settings.http_port, self._not_live, self._not_ready)
+
+    @property
+    def port(self) -> int:
+        """Of `/livez`, `/readyz` and `/metrics`."""
+        return self._health.port
+
+    async def run(self, stop: asyncio.Event, on_ready: Callable[[], None] = lambda: None) -> int:
+        """Returns the process's exit code: 0 when stopped, 1 when it could not go on."""
+        async with AsyncExitStack() as stack:
+            await self._health.start()
+            stack.push_async_callback(self._health.stop)
+            self._log.info("ingest listens", host=self._settings.http_host, port=self.port)
+            if not await self._topics_exist(stop):
+                return 0
+            self._publisher.start()
+            stack.push_async_callback(asyncio.to_thread, self._stop_cameras)
+            topic = CameraTopic(self._settings.kafka, f"{self._process}-cameras", self._apply)
+            topic.start()
+            stack.push_async_callback(asyncio.to_thread, topic.stop)
+            self._topic = topic
+            ready = False
+            while not stop.is_set():
+                if self._not_live():
+                    self._log.error("ingest cannot go on", error=self._not_live())
+                    return 1
+                if topic.loaded and not ready:
+                    ready = True
+                    on_ready()
+                self._beat()
+                try:
+                    await asyncio.wait_for(stop.wait(), self._limits.heartbeat_seconds if ready else 0.2)
+                except TimeoutError:
+                    continue
+        return 0
+
+    async def _topics_exist(self, stop: asyncio.Event) -> bool:
+        """Waits for Kafka as long as it takes. False: stopped meanwhile."""
+        wait = 0.5
+        while not stop.is_set():
+            try:
+                await asyncio.to_thread(
+                    kafka.create_topics, self._settings.kafka, TOPICS, self._settings.replication_factor, 10.0
+                )
+                return True
+            except KafkaException as error:
+                self._log.warning("Kafka does not answer", kafka=self._settings.kafka, error=error.args[0].str())
+            try:
+                await asyncio.wait_for(stop.wait(), wait)
+            except TimeoutError:
+                wait = min(10.0, wait * 2)
+        return False
+
+    # --- cameras
+
+    def _mine(self, spec: CameraSpec) -> bool:
+        return spec.labels.get("ingest", "") == self._settings.ingest_group
+
+    def _apply(self, wanted: Cameras) -> None:
+        """Called by the camera topic's thread with all cameras there are."""
+        mine = {camera: spec for camera, spec in wanted.items() if self._mine(spec)}
+        with self._lock:
+            for camera in [known for known in self._cameras if known not in mine]:
+                self._remove(camera)
+                self._log.info("camera removed", camera=camera)
+            for camera, spec in mine.items():
+                running = self._cameras.get(camera)
+                if running is not None and running.spec == spec:
+                    continue
+                if running is not None and (running.spec.source, running.spec.batch) == (spec.source, spec.batch):
+                    running.analyse_as(spec)
+                    self._log.info("camera analysed differently from its next keyframe on", camera=camera)
+                    continue
+                if running is not None:
+                    self._remove(camera)
+                self._add(spec)
+
+    def _add(self, spec: CameraSpec) -> None:
+        camera = Camera(
+            spec,
+            self._publisher,
+            self._limits,
+            self._clock,
+            floor_ns=self._floors.get(spec.id, 0),
+            on_end=self._batch_ended if spec.batch else None,
+        )
+        self._cameras[spec.id] = camera
+        camera.start()
+        self._log.info("camera added", camera=spec.id, batch=spec.batch)
+
+    def _remove(self, camera: str) -> None:
+        gone = self._cameras.pop(camera)
+        gone.stop()
+        if not gone.spec.batch:
+            self._floors[camera] = gone.highest_ns
+
+    def _batch_ended(self, camera: str) -> None:
+        """Kafka has its end: the upload needs no camera any more, so that no restart reads it again."""
+        self._publisher.tombstone(CAMERAS.name, camera.encode())
+
+    def _stop_cameras(self) -> None:
+        with self._lock:
+            cameras = list(self._cameras.values())
+            self._cameras.clear()
+        for camera in cameras:
+            camera.stop()
+        for camera in cameras:
+            camera.join(0.5)
+        abandoned = self._publisher.stop()
+        self._log.info("ingest stopped", cameras=len(cameras), abandoned=abandoned)
+
+    # --- health
+
+    def _not_live(self) -> str:
+        if self._publisher.failure:
+            return self._publisher.failure
+        if self._topic is not None and not self._topic.alive:
+            return "the cameras are no longer followed"
+        return ""
+
+    def _not_ready(self) -> str:
+        if self._topic is None:
+            return "Kafka has not answered yet"
+        return self._not_live() or ("" if self._topic.loaded else "the cameras are not read yet")
+
+    def _beat(self) -> None:
+        with self._lock:
+            cameras = dict(self._cameras)
+        self._publisher.beat(
+            Heartbeat(
+                process=self._process,
+                role="ingest",
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                cameras=tuple(sorted(cameras)),
+                details={
+                    "connected": sum(camera.connected for camera in cameras.values()),
+                    "waiting": sum(camera.waiting for camera in cameras.values()),
+                    "port": self.port,
+                },
+            )
+        )
+
+
+def build_service(settings: Settings, limits: Limits | None = None, producer: Producer | None = None) -> Service:
+    """The composition root. Nothing is contacted before `run`."""
+    limits = limits or Limits()
+    producer = producer or bounded_producer(settings.kafka, "rewatch-ingest")
+    return Service(settings, limits, Publisher(producer, limits))

@@ -9,6 +9,8 @@ from vision.scene import Earlier, Scene
 
 _JITTER: Final = 0.06
 """sizes: how far a standing object's box wanders; a twentieth is usual, small detectors on large pictures do worse"""
+_REACH: Final = 0.15
+"""sizes: how far the middle of a box's lower edge lies beside the middle of the object, seen at an angle"""
 _LEAST: Final = 0.003
 """picture heights"""
 
@@ -20,5 +22,13 @@ def anchor(box: Box | Earlier) -> Vec:
 
 def margin(box: Box | Earlier, scene: Scene) -> float:
     """How far beyond a border an anchor must be, in pixels, to be taken for over it."""
-    size = math.sqrt(max(0.0, (box.x2 - box.x1) * (box.y2 - box.y1)))
-    return max(_JITTER * size, _LEAST * scene.height)
+    return max(_JITTER * _size(box), _LEAST * scene.height)
+
+
+def reach(box: Box | Earlier) -> float:
+    """How far beside a line's end an anchor may pass and still cross the line, in pixels."""
+    return _REACH * _size(box)
+
+
+def _size(box: Box | Earlier) -> float:
+    return math.sqrt(max(0.0, (box.x2 - box.x1) * (box.y2 - box.y1)))

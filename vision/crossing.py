@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from schemas.analysis import Point
 from schemas.messages import Box
-from vision.anchor import anchor, margin
+from vision.anchor import anchor, margin, reach
 from vision.geometry import Vec, meeting, side, to_ground
 from vision.scene import Earlier, Scene
 
@@ -58,8 +58,8 @@ class Crossing(Struct, frozen=True):
 def step(watch: LineWatch, scene: Scene, start: Point, end: Point) -> tuple[LineWatch, tuple[Crossing, ...]]:
     """Anchors against the line from `start` to `end` (fractions), one crossing for each time that a track gets over.
 
-    A track is over once it is beyond the line by a margin for its box's jitter, and was there by crossing between the
-    line's ends. To cross again the other way it has to come back by the same margin.
+    A track is over once it is beyond the line by a margin for its box's jitter, and got there between the line's ends
+    or little beside them. To cross again the other way it has to come back by the same margin.
     """
     line = (start[0] * scene.width, start[1] * scene.height), (end[0] * scene.width, end[1] * scene.height)
     known = {walker.track: walker for walker in watch.walkers}
@@ -117,7 +117,8 @@ def _moved(
         return stays, None
     over_ns, within = walker.over_ns, walker.over_within
     if over_ns == 0:
-        share, within = meeting(*line, before, after) or (1.0, False)
+        share, outside = meeting(*line, before, after) or (1.0, math.inf)
+        within = outside <= reach(place)
         over_ns = walker.seen_ns + round(share * (captured_ns - walker.seen_ns))
     if abs(beyond) < margin(place, scene):
         return replace(stays, over_ns=over_ns, over_within=within), None

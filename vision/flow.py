@@ -76,8 +76,8 @@ def _counted(cells: tuple[Cell, ...], facts: tuple[Fact, ...]) -> tuple[Cell, ..
         key = fact.rule, fact.label, direction
         cell = table.get(key) or Cell(*key, 0, 0, 0.0)
         speed = fact.details.get("speed")
-        timed = isinstance(speed, int | float)
-        table[key] = Cell(
-            *key, cell.count + 1, cell.timed + timed, round(cell.speeds + (float(speed) if timed else 0.0), 2)
-        )
+        if isinstance(speed, int | float):
+            table[key] = Cell(*key, cell.count + 1, cell.timed + 1, round(cell.speeds + speed, 2))
+        else:
+            table[key] = Cell(*key, cell.count + 1, cell.timed, cell.speeds)
     return tuple(table[key] for key in sorted(table))

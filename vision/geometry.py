@@ -23,9 +23,10 @@ def side(start: Vec, end: Vec, point: Vec) -> float:
     return (dx * (point[1] - start[1]) - dy * (point[0] - start[0])) / length
 
 
-def meeting(start: Vec, end: Vec, before: Vec, after: Vec) -> tuple[float, bool] | None:
+def meeting(start: Vec, end: Vec, before: Vec, after: Vec) -> tuple[float, float] | None:
     """Where the way from before to after meets the line through start and end: the share of the way (0..1) until
-    there, and whether that is between start and end. None for a way that stays on one side."""
+    there, and how far that is beyond the nearer of the two ends (0 between them). None for a way that stays on one
+    side."""
     a, b = side(start, end, before), side(start, end, after)
     if a == b or (a < 0.0 and b < 0.0) or (a > 0.0 and b > 0.0):
         return None
@@ -33,8 +34,9 @@ def meeting(start: Vec, end: Vec, before: Vec, after: Vec) -> tuple[float, bool]
     x = before[0] + share * (after[0] - before[0])
     y = before[1] + share * (after[1] - before[1])
     dx, dy = end[0] - start[0], end[1] - start[1]
-    along = (x - start[0]) * dx + (y - start[1]) * dy
-    return share, 0.0 <= along <= dx * dx + dy * dy
+    length = math.sqrt(dx * dx + dy * dy)
+    along = ((x - start[0]) * dx + (y - start[1]) * dy) / length
+    return share, max(0.0, -along, along - length)
 
 
 def border_distance(polygon: Sequence[Vec], point: Vec) -> float:

@@ -51,7 +51,9 @@ class Track(Struct, frozen=True):
     @property
     def label(self) -> str:
         """What most of the scores say; among equals the first in the alphabet."""
-        return max(self.votes, key=lambda vote: vote[1])[0]
+        if len(self.votes) == 1:
+            return self.votes[0][0]
+        return max(self.votes, key=_weight)[0]
 
 
 class TrackerState(Struct, frozen=True):
@@ -128,7 +130,7 @@ def _associate(
     if not tracks or not boxes:
         return owner
     overlap = iou(corners_of(table), corners)
-    other = np.array([[track.label != box.label for box in boxes] for track in tracks], bool)
+    other = np.array([track.label for track in tracks])[:, None] != np.array([box.label for box in boxes])[None, :]
     overlap_cost = 1.0 - overlap + _OTHER_LABEL * other
     overlaps = overlap >= max(config.min_iou, 1e-6)
     distance, near = strides(table, centred(corners))
@@ -172,19 +174,27 @@ def _openers(boxes: Sequence[Box], corners: Floats, owner: Sequence[int | None],
 
 
 def _seen(track: Track, box: Box, captured_ns: int, motion: Motion, config: Tracking) -> Track:
-    votes = dict(track.votes)
-    votes[box.label] = round(votes.get(box.label, 0.0) + box.score, 3)
+    if len(track.votes) == 1 and track.votes[0][0] == box.label:
+        votes: tuple[tuple[str, float], ...] = ((box.label, round(track.votes[0][1] + box.score, 3)),)
+    else:
+        sums = dict(track.votes)
+        sums[box.label] = round(sums.get(box.label, 0.0) + box.score, 3)
+        votes = tuple(sorted(sums.items()))
     hits = track.hits + 1
     here = track.earlier
     if hits < config.confirm_frames:
         here = (*here, _earlier(track.id, captured_ns, box))[-_MAX_EARLIER:]
     elif hits > config.confirm_frames:
         here = ()
-    return Track(track.id, captured_ns, hits, 0, tuple(sorted(votes.items())), motion, here)
+    return Track(track.id, captured_ns, hits, 0, votes, motion, here)
 
 
 def _missed(track: Track, motion: Motion) -> Track:
     return Track(track.id, track.seen_ns, track.hits, track.missed + 1, track.votes, motion, track.earlier)
+
+
+def _weight(vote: tuple[str, float]) -> float:
+    return vote[1]
 
 
 def _earlier(track: str, captured_ns: int, box: Box) -> Earlier:

@@ -183,22 +183,19 @@ def _roughen(picture: Picture, camera: Camera, rng: np.random.Generator) -> None
     """Grain, stains and wheel tracks: noise lying on the ground, seen in perspective."""
     h, w = picture.shape[:2]
     homography = camera.ground_homography()
-    gain = np.full((h, w), 128, np.uint8)
-    for cells, size, strength in ((1400, 70.0, 0.16), (500, 160.0, 0.12)):
-        tile = rng.normal(0, 1, (cells, cells)).astype(np.float32)
-        tile = tile * 0.55 + cv2.GaussianBlur(tile, (0, 0), 3.0) * 4.0 + cv2.GaussianBlur(tile, (0, 0), 9.0) * 9.0
-        tile8 = np.clip(128 + tile * 128 * strength * 0.5, 0, 255).astype(np.uint8)
-        # Texture pixels to metres: x in [-size/2, size/2], y in [2, 2 + size].
-        to_ground = np.array([[size / cells, 0, -size / 2], [0, size / cells, 2.0], [0, 0, 1.0]])
-        layer = cv2.warpPerspective(
-            tile8, homography @ to_ground, (w, h), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
-        )
-        gain = cv2.add(gain, layer, dtype=cv2.CV_16S) if gain.dtype != np.uint8 else layer.astype(np.int16)
     top = int(np.clip(camera.horizon_row() + camera.picture_height * 0.012, 0, h - 1))
-    ground = picture[top:].astype(np.float32)
-    factor = 1.0 + (gain[top:].astype(np.float32) / (256.0 if gain.max() > 256 else 128.0) - 1.0)
-    ground *= factor[..., None]
-    picture[top:] = np.clip(ground, 0, 255).astype(np.uint8)
+    ground = picture[top:]
+    for cells, size, strength in ((1400, 70.0, 0.16), (500, 160.0, 0.12)):
+        tile = rng.standard_normal((cells, cells), dtype=np.float32)
+        tile = tile * 0.55 + cv2.GaussianBlur(tile, (0, 0), 3.0) * 4.0 + cv2.GaussianBlur(tile, (0, 0), 9.0) * 9.0
+        tile8 = np.clip(128 + tile * 34 * strength, 0, 255).astype(np.uint8)
+        # Texture pixels to metres: x in [-size/2, size/2], y in [2, 2 + size]; then to the rows from `top` on.
+        to_ground = np.array([[size / cells, 0, -size / 2], [0, size / cells, 2.0], [0, 0, 1.0]])
+        shift = np.array([[1.0, 0, 0], [0, 1.0, -top], [0, 0, 1.0]])
+        layer = cv2.warpPerspective(
+            tile8, shift @ homography @ to_ground, (w, h - top), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        )
+        cv2.multiply(ground, cv2.cvtColor(layer, cv2.COLOR_GRAY2RGB), dst=ground, scale=1 / 128)
 
 
 def _shade(picture: Picture, camera: Camera, junction: Junction, look: Look, rng: np.random.Generator) -> None:
@@ -207,20 +204,24 @@ def _shade(picture: Picture, camera: Camera, junction: Junction, look: Look, rng
     top = int(np.clip(camera.horizon_row(), 0, h - 2))
     light = np.array(look.ambient) + np.array(look.direct) * look.sun[2]
     light = light * (1.0 - 0.35 * look.wet)
-    field = np.empty((h - top, w, 3), np.float32)
-    field[:] = light
+    ground = picture[top:].astype(np.float32)
     if look.variant in ("night", "dusk"):
         share = 1.0 if look.variant == "night" else 0.22
-        field += lamp_field(camera, junction, rng)[top:, :, None] * np.array([1.0, 0.80, 0.52], np.float32) * share
-    ground = picture[top:].astype(np.float32) * field
+        lamps = lamp_field(camera, junction, rng)[top:]
+        tint = np.array([1.0, 0.80, 0.52]) * share
+        field = cv2.merge([lamps * np.float32(t) + np.float32(base) for t, base in zip(tint, light, strict=True)])
+        cv2.multiply(ground, field, dst=ground)
+    else:
+        ground *= light.astype(np.float32)
     rows = np.arange(top, h) - camera.horizon_row()
     distance = camera.height * camera.focal / np.maximum(rows, 1.0)
     veil = (1.0 - np.exp(-distance / look.haze_length))[:, None, None].astype(np.float32)
     if look.wet:
         # Wet asphalt mirrors the sky at grazing angles.
         veil = veil + look.wet * 0.30 * np.exp(-((rows / h) / 0.35) ** 2)[:, None, None].astype(np.float32)
-    ground = ground * (1 - veil) + np.array(look.haze, np.float32) * veil
-    picture[top:] = np.clip(ground, 0, 255).astype(np.uint8)
+    ground *= 1 - veil
+    ground += np.array(look.haze, np.float32) * veil
+    picture[top:] = np.minimum(ground, 255, out=ground).astype(np.uint8)
 
 
 def lamp_field(camera: Camera, junction: Junction, rng: np.random.Generator) -> "np.ndarray":  # type: ignore[type-arg]

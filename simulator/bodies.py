@@ -118,8 +118,7 @@ def _car(length: float, width: float, rng: np.random.Generator) -> Mesh:
     mesh.add(inset(high, (0.12, 0.88), (0.15, 0.85)), _scale(paint, 1.06), detail=True)
     if rng.random() < 0.25:
         mesh.add(inset(high, (0.3, 0.75), (0.2, 0.8), 0.012), _scale(_GLASS, 0.8), detail=True)
-    for side in (-1.0, 1.0):  # mirrors
-        mesh.box((xf0 - 0.42, xf0 - 0.24), tuple(sorted((side * half, side * (half + 0.16)))), (belt - 0.02, belt + 0.12), lower)  # type: ignore[arg-type]  # fmt: skip
+    mesh.mirrors(xf0 - 0.42, half, belt - 0.02, 0.14, lower)
     front = np.array([[h, -half, lift], [h, half, lift], [h - 0.06, half, nose - 0.05], [h - 0.06, -half, nose - 0.05]])
     rear = np.array([[-h, half, lift], [-h, -half, lift], [-h + 0.04, -half, belt - 0.05], [-h + 0.04, half, belt - 0.05]])
     _lamps(mesh, front, rear, 0.16)
@@ -152,7 +151,7 @@ def _van(length: float, width: float, rng: np.random.Generator) -> Mesh:
         mesh.add(inset(sill if side < 0 else sill[[1, 0, 3, 2]], (0, 1), (0, 0.5)), _scale(paint, 0.5), detail=True)
         for x in (-0.32 * length, 0.33 * length):
             mesh.wheel(x, side, 0.35)
-        mesh.box((xf0 - 0.5, xf0 - 0.32), tuple(sorted((side, side * 1.2))), (belt, belt + 0.3), _DARK)  # type: ignore[arg-type]
+    mesh.mirrors(xf0 - 0.5, half, belt, 0.3, _DARK)
     shield = np.array([[xf0 + 0.15, -half, belt], [xf0 + 0.15, half, belt], [xf1, half, tall], [xf1, -half, tall]])
     mesh.add(inset(shield, (0.05, 0.95), (0.08, 0.82)), _scale(_GLASS, 1.1))
     mesh.add(inset(shield, (0.1, 0.5), (0.5, 0.8), 0.012), _scale(_GLASS, 1.6), detail=True)
@@ -189,6 +188,7 @@ def _bus(length: float, width: float, rng: np.random.Generator) -> Mesh:
                 mesh.add(inset(quad, u, (0.03, 0.82), 0.018), _scale(_GLASS, 0.9))
         for x in (-0.28 * length, 0.30 * length):
             mesh.wheel(x, side, 0.48)
+    mesh.mirrors(h - 0.16, half, 1.7, 0.4, _DARK)
     mesh.box((-0.3 * length, -0.08 * length), (-0.7, 0.7), (tall, tall + 0.22), _scale(second, 0.9))
     mesh.box((0.12 * length, 0.26 * length), (-0.6, 0.6), (tall, tall + 0.18), _scale(second, 0.85))
     face = np.array([[h, -half, 0.32], [h, half, 0.32], [h, half, tall - 0.4], [h, -half, tall - 0.4]])

@@ -14,6 +14,7 @@ class Mesh:
     """Faces in drawing order; a face is drawn when it looks at the camera.
 
     `vertices` [V, 3]; `faces` [F, 12] indices (short faces repeat their last corner); `counts` [F];
+    `sides` [F] is +1 or -1 for parts that stick out on the left or right and are hidden by the body from the other side;
     `colours` [F, 3]; `normals` [F, 3]; `glows` maps lamps to points; `detail` [F] marks faces that vanish far away.
     """
 
@@ -23,9 +24,17 @@ class Mesh:
         self._colours: list[Colour] = []
         self._detail: list[bool] = []
         self._lit: list[str] = []
+        self._sides: list[int] = []
         self.lamps: list[tuple[Lamp, int, float]] = []
 
-    def add(self, points: Floats | list[list[float]], colour: Colour, detail: bool = False, lamp: str = "") -> None:
+    def add(
+        self,
+        points: Floats | list[list[float]],
+        colour: Colour,
+        detail: bool = False,
+        lamp: str = "",
+        side: int = 0,
+    ) -> None:
         """A flat convex face; corners counter-clockwise seen from outside."""
         base = len(self._vertices)
         corners = [tuple(float(c) for c in p) for p in points]
@@ -34,20 +43,36 @@ class Mesh:
         self._colours.append(colour)
         self._detail.append(detail)
         self._lit.append(lamp)
+        self._sides.append(side)
 
     def glow(self, lamp: Lamp, point: tuple[float, float, float], radius: float) -> None:
         """A point that shines when that lamp is on."""
         self._vertices.append(point)
         self.lamps.append((lamp, len(self._vertices) - 1, radius))
 
-    def box(self, x: tuple[float, float], y: tuple[float, float], z: tuple[float, float], colour: Colour) -> None:
+    def box(
+        self,
+        x: tuple[float, float],
+        y: tuple[float, float],
+        z: tuple[float, float],
+        colour: Colour,
+        side: int = 0,
+    ) -> None:
         """An axis-parallel box without its bottom."""
         (a, b), (c, d), (e, f) = x, y, z
-        self.add([[a, c, e], [b, c, e], [b, c, f], [a, c, f]], colour)
-        self.add([[b, d, e], [a, d, e], [a, d, f], [b, d, f]], colour)
-        self.add([[b, c, e], [b, d, e], [b, d, f], [b, c, f]], colour)
-        self.add([[a, d, e], [a, c, e], [a, c, f], [a, d, f]], colour)
-        self.add([[a, c, f], [b, c, f], [b, d, f], [a, d, f]], colour)
+        for corners in (
+            [[a, c, e], [b, c, e], [b, c, f], [a, c, f]],
+            [[b, d, e], [a, d, e], [a, d, f], [b, d, f]],
+            [[b, c, e], [b, d, e], [b, d, f], [b, c, f]],
+            [[a, d, e], [a, c, e], [a, c, f], [a, d, f]],
+            [[a, c, f], [b, c, f], [b, d, f], [a, d, f]],
+        ):
+            self.add(corners, colour, side=side)
+
+    def mirrors(self, x: float, half: float, z: float, tall: float, colour: Colour) -> None:
+        """A wing mirror on either side."""
+        self.box((x, x + 0.18), (half, half + 0.17), (z, z + tall), colour, side=1)
+        self.box((x, x + 0.18), (-half - 0.17, -half), (z, z + tall), colour, side=-1)
 
     def wheel(self, x: float, side: float, radius: float) -> None:
         """Tyre and rim on one side plane (y = side)."""
@@ -69,11 +94,22 @@ class Mesh:
         self.faces: Ints = np.array([f + [f[-1]] * (_CORNERS - len(f)) for f in self._faces])
         self.colours: Floats = np.array(self._colours, dtype=float)
         self.detail = np.array(self._detail)
+        self.sides: Ints = np.array(self._sides)
         self.lit_by = list(self._lit)
         first, second, third = (self.vertices[self.faces[:, i]] for i in (0, 1, 2))
         normals = np.cross(second - first, third - second)
         self.normals: Floats = normals / np.maximum(np.linalg.norm(normals, axis=1), 1e-9)[:, None]
+        #: Distance of each face's plane from the origin, along its normal.
+        self.planes: Floats = (self.normals * first).sum(axis=1)
+        self.outer: Ints = _outermost(self.vertices)
         return self
+
+
+def _outermost(vertices: Floats) -> Ints:
+    """Indices of the vertices that are farthest in some direction: those an outline can be made of."""
+    turn = np.linspace(0, 2 * np.pi, 33)[:-1]
+    ways = [(np.cos(a) * np.cos(e), np.sin(a) * np.cos(e), np.sin(e)) for a in turn for e in np.linspace(-1.5, 1.5, 13)]
+    return np.unique((vertices @ np.array(ways).T).argmax(axis=0))
 
 
 def inset(quad: Floats, u: tuple[float, float], v: tuple[float, float], lift: float = 0.008) -> Floats:

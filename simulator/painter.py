@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from simulator.arrays import Floats, Mask, Picture
 from simulator.look import Look, haze_share, lit
@@ -11,6 +12,7 @@ _SHIFT = 4
 _ONE = 1 << _SHIFT
 #: Light maps are stored in 1/64: 64 leaves the ground as it is.
 NEUTRAL = 64
+_LAMP_TINT = np.array([1.0, 0.82, 0.58])
 _SHINE: dict[str, tuple[float, float, float]] = {
     "head": (255.0, 248.0, 226.0),
     "tail": (250.0, 40.0, 34.0),
@@ -24,38 +26,40 @@ def paint_body(picture: Picture, thing: Placed, look: Look, lamp_light: float) -
     """Paint a solid body; `lamp_light` is the street lamps' light where it stands."""
     mesh = thing.mesh
     assert mesh is not None
-    corners = thing.pixels[mesh.faces]
-    x, y = corners[..., 0], corners[..., 1]
-    area = (x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y).sum(axis=1)
-    small = thing.box[3] - thing.box[1] < 26
-    shown = area < (-0.6 if not small else -1.5)
-    if small:
+    shown = thing.facing & (mesh.sides * thing.eye_left >= 0)
+    if thing.box[3] - thing.box[1] < 26:
         shown &= ~mesh.detail
-    colours = lit(look, mesh.colours, mesh.normals @ thing.rotation().T)
+    index = np.nonzero(shown)[0]
+    base = mesh.colours[index]
+    normals = mesh.normals[index]
+    colours = lit(look, base, normals @ thing.rotation().T)
     if lamp_light > 0:
-        colours = colours + mesh.colours * lamp_light * np.array([1.0, 0.82, 0.58]) * (0.75 + 0.25 * mesh.normals[:, 2:3])
+        colours += base * (lamp_light * _LAMP_TINT) * (0.75 + 0.25 * normals[:, 2:3])
     haze = haze_share(look, thing.depth)
-    colours = colours * (1 - haze) + np.array(look.haze) * haze
-    fixed = np.round(np.clip(corners, -4000, 12000) * _ONE).astype(np.int32)
+    colours = np.minimum(colours * (1 - haze) + np.array(look.haze) * haze, 255)
     # The outline first: it closes hairline seams between neighbouring faces.
-    hull = np.round(np.clip(thing.outline(), -4000, 12000) * _ONE).astype(np.int32)
-    under = np.clip(colours.mean(axis=0) * 0.55, 0, 255)
-    cv2.fillConvexPoly(picture, hull, under.tolist(), cv2.LINE_AA, _SHIFT)
-    counts = mesh.counts.tolist()
-    palette = np.clip(colours, 0, 255).tolist()
-    for i in np.nonzero(shown)[0].tolist():
+    cv2.fillConvexPoly(picture, _fixed(thing.outline), (colours.mean(axis=0) * 0.5).tolist(), cv2.LINE_AA, _SHIFT)
+    corners = _fixed(thing.pixels)[mesh.faces[index]]
+    counts = mesh.counts[index].tolist()
+    for k, (i, colour) in enumerate(zip(index.tolist(), colours.tolist(), strict=True)):
         lamp = mesh.lit_by[i]
-        colour = _SHINE[lamp] if lamp and lamp in thing.lamps_on else palette[i]
-        cv2.fillConvexPoly(picture, fixed[i, : counts[i]], colour, cv2.LINE_AA, _SHIFT)
+        if lamp and lamp in thing.lamps_on:
+            colour = _SHINE[lamp]
+        cv2.fillConvexPoly(picture, corners[k, : counts[k]], colour, cv2.LINE_AA, _SHIFT)
+
+
+def _fixed(points: Floats) -> npt.NDArray[np.int32]:
+    """Pixels as OpenCV's fixed-point integers, kept within what it can draw."""
+    return np.rint(np.minimum(np.maximum(points, -4000), 12000) * _ONE).astype(np.int32)
 
 
 def paint_limbs(picture: Picture, thing: Placed, look: Look, lamp_light: float) -> None:
     """Paint a figure of round limbs."""
     light = np.array(look.ambient) * 0.86 + np.array(look.direct) * 0.45
-    light = light + lamp_light * np.array([1.0, 0.82, 0.58])
+    light = light + lamp_light * _LAMP_TINT
     haze = haze_share(look, thing.depth)
     colours = np.clip(thing.colours * light * (1 - haze) + np.array(look.haze) * haze, 0, 255)
-    fixed = np.round(np.clip(thing.pixels, -4000, 12000) * _ONE).astype(int).tolist()
+    fixed = _fixed(thing.pixels).tolist()
     widths = np.maximum(1, np.round(2 * thing.radii)).astype(int).tolist()
     for (a, b), width, radius, colour in zip(fixed, widths, thing.radii.tolist(), colours.tolist(), strict=True):
         if a == b or abs(a[0] - b[0]) + abs(a[1] - b[1]) < _ONE // 2:
@@ -67,10 +71,9 @@ def paint_limbs(picture: Picture, thing: Placed, look: Look, lamp_light: float) 
 def stamp(ids: Mask, thing: Placed, value: int, scale: float) -> int:
     """Write an object's outline into the visibility map; returns how many cells it covers there."""
     if thing.mesh is not None:
-        hull = np.round(np.clip(thing.outline() * scale, -2000, 6000) * _ONE).astype(np.int32)
-        cv2.fillConvexPoly(ids, hull, value, cv2.LINE_8, _SHIFT)
+        cv2.fillConvexPoly(ids, _fixed(thing.outline * scale), value, cv2.LINE_8, _SHIFT)
     else:
-        points = np.round(np.clip(thing.pixels * scale, -2000, 6000) * _ONE).astype(int).tolist()
+        points = _fixed(thing.pixels * scale).tolist()
         for (a, b), radius in zip(points, (thing.radii * scale).tolist(), strict=True):
             cv2.line(ids, a, b, value, max(1, round(2 * radius)), cv2.LINE_8, _SHIFT)
     h, w = ids.shape
@@ -85,8 +88,7 @@ def shade_ground(light: Picture, outline: Floats, scale: float, level: tuple[flo
     """Paint one shadow (or light) outline, given in picture pixels, into the small light map."""
     if len(outline) < 3:
         return
-    fixed = np.round(np.clip(outline * scale, -2000, 6000) * _ONE).astype(np.int32)
-    cv2.fillConvexPoly(light, fixed, level, cv2.LINE_AA, _SHIFT)
+    cv2.fillConvexPoly(light, _fixed(outline * scale), level, cv2.LINE_AA, _SHIFT)
 
 
 class Glow:

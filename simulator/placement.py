@@ -4,6 +4,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from simulator.actors import Label
 from simulator.arrays import Floats
@@ -30,8 +31,13 @@ class Placed:
         self.world: Floats = np.zeros((0, 3))
         self.pixels: Floats = np.zeros((0, 2))
         self.depths: Floats = np.zeros(0)
+        #: Solid bodies: convex outline in pixels [K, 2]; which faces look at the camera [F].
+        self.outline: Floats = np.zeros((0, 2))
+        self.facing: npt.NDArray[np.bool_] = np.zeros(0, bool)
         self.radii: Floats = np.zeros(0)
         self.colours: Floats = np.zeros((0, 3))
+        #: 1 or -1: the camera stands to the left or right of it; 0 ahead or behind.
+        self.eye_left = 0
         self.lamps_on: frozenset[str] = frozenset()
 
     def rotation(self) -> Floats:
@@ -39,14 +45,20 @@ class Placed:
         c, s = np.cos(self.heading), np.sin(self.heading)
         return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
-    def place_mesh(self, matrix: Floats, mesh: Mesh, length: float, width: float) -> None:
-        """Project a solid body."""
+    def place_mesh(self, matrix: Floats, eye: Floats, mesh: Mesh, length: float, width: float) -> None:
+        """Project a solid body, seen from `eye` (world metres)."""
+        left = (eye[1] - self.y) * np.cos(self.heading) - (eye[0] - self.x) * np.sin(self.heading)
+        self.eye_left = 1 if left > width / 2 else -1 if left < -width / 2 else 0
         self.mesh = mesh
         self.world = mesh.vertices @ self.rotation().T + np.array([self.x, self.y, 0.0])
         self.pixels, self.depths = project(matrix, self.world)
         self.depth = float(self.depths.mean())
-        low, high = self.pixels.min(axis=0), self.pixels.max(axis=0)
+        rim = self.pixels[mesh.outer]
+        low, high = rim.min(axis=0), rim.max(axis=0)
         self.box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+        self.outline = np.asarray(cv2.convexHull(rim.astype(np.float32))[:, 0, :], dtype=float)
+        local = self.rotation().T @ (eye - np.array([self.x, self.y, 0.0]))
+        self.facing = mesh.normals @ local > mesh.planes + 0.02
         self._foot(length, width)
 
     def place_limbs(
@@ -72,15 +84,12 @@ class Placed:
         corners = np.array([[a, -b], [a, b], [-a, b], [-a, -b]])
         self.footprint = corners @ self.rotation()[:2, :2].T + np.array([self.x, self.y])
 
-    def outline(self) -> Floats:
-        """Convex outline of a solid body, pixels [K, 2]."""
-        return np.asarray(cv2.convexHull(self.pixels.astype(np.float32))[:, 0, :], dtype=float)
-
     def shadow(self, matrix: Floats, sun: tuple[float, float, float], focal: float) -> Floats:
         """Outline of the shadow on the ground, pixels [K, 2]."""
-        flat = self.world.copy()
-        flat[:, 0] -= self.world[:, 2] * sun[0] / sun[2]
-        flat[:, 1] -= self.world[:, 2] * sun[1] / sun[2]
+        world = self.world if self.mesh is None else self.world[self.mesh.outer]
+        flat = world.copy()
+        flat[:, 0] -= world[:, 2] * sun[0] / sun[2]
+        flat[:, 1] -= world[:, 2] * sun[1] / sun[2]
         flat[:, 2] = 0.0
         pixels, depths = project(matrix, flat)
         if depths.min() < 1.5:

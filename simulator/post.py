@@ -13,7 +13,7 @@ _SHIFT = 4
 _ONE = 1 << _SHIFT
 #: Lamps from top to bottom: (phase, height of its centre above the ground in metres).
 LAMPS: tuple[tuple[Phase, float], ...] = (("red", 4.35), ("amber", 3.95), ("green", 3.55))
-_ON = {"red": (255, 52, 40), "amber": (255, 186, 40), "green": (48, 240, 130)}
+_ON = {"red": (255, 52, 40), "amber": (255, 172, 24), "green": (48, 240, 130)}
 _OFF = {"red": (64, 16, 16), "amber": (62, 46, 14), "green": (12, 50, 34)}
 _LENS = 0.15
 _HALF_WIDTH = 0.24
@@ -75,7 +75,7 @@ class SignalPost:
             on = name == phase
             colour = _ON[name] if on else tuple(int(c * max(0.35, float(light[1]))) for c in _OFF[name])
             at = (int(centre[0] * _ONE), int(centre[1] * _ONE))
-            cv2.circle(picture, at, int(_LENS * self._scale * _ONE), colour, -1, cv2.LINE_AA, _SHIFT)
-            if on:
+            if on:  # the bloom lies under the lens, whose own colour stays exact
                 spread = 0.42 if look.lamps else 0.22
                 self._glow.add(picture, (centre[0], centre[1]), spread * self._scale, _ON[name], 0.4)
+            cv2.circle(picture, at, int(_LENS * self._scale * _ONE), colour, -1, cv2.LINE_AA, _SHIFT)

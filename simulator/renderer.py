@@ -17,6 +17,16 @@ from simulator.post import SignalPost
 #: Shadows and light cones are drawn this many times smaller than the picture.
 _LIGHT_SCALE = 4
 _NOISE_MARGIN = 96
+#: Headlight cones on the ground before the bumper (metres), wide and dim to narrow and bright; five corners each.
+_CONES = np.array(
+    [
+        [[0.0, -0.6], [reach, -spread], [reach * 1.08, 0.0], [reach, spread], [0.0, 0.6]]
+        for reach, spread in ((16.0, 3.0), (10.0, 1.8), (6.0, 1.2))
+    ]
+).reshape(-1, 2)
+_CONE_LEVELS = (34.0, 62.0, 84.0)
+#: Beyond this depth (metres) a cone is a few pixels and not drawn.
+_LAST_CONE = 110.0
 #: The widest visibility map; small enough to be cheap, fine enough for objects of a dozen pixels.
 _ID_WIDTH = 640
 
@@ -28,7 +38,7 @@ class Visibility:
         self.ids = ids
         self.covered = covered
         self.scale = scale
-        self.seen = np.bincount(ids.ravel(), minlength=len(covered) + 1)[1:]
+        self.seen = cv2.calcHist([ids], [0], None, [256], [0, 256]).ravel()[1:]
 
 
 class Renderer:
@@ -97,11 +107,13 @@ class Renderer:
         blur = look.shadow_blur * camera.picture_width / 1280
         light = np.asarray(cv2.GaussianBlur(light, (0, 0), max(0.5, blur)), dtype=np.uint8)
         if look.lamps and look.variant != "rain":
-            cones = np.zeros_like(light)
+            # Soft and wide, so drawn at half the light map's size.
+            cones = np.zeros((h // 2 + 1, w // 2 + 1, 3), np.uint8)
             for thing in things:
                 if "head" in thing.lamps_on:
-                    self._cone(cones, thing, scale)
-            cones = np.asarray(cv2.GaussianBlur(cones, (0, 0), max(0.6, 3.0 * camera.picture_width / 1280)))
+                    self._cone(cones, thing, scale / 2)
+            cones = np.asarray(cv2.GaussianBlur(cones, (0, 0), max(0.5, 1.5 * camera.picture_width / 1280)))
+            cones = np.asarray(cv2.resize(cones, (cones.shape[1] * 2, cones.shape[0] * 2)))[:h, :w]
             light = np.asarray(cv2.add(light, cones), dtype=np.uint8)
         top = self._top
         wide = cv2.resize(
@@ -116,14 +128,15 @@ class Renderer:
         strength = 1.0 if self._look.variant == "night" else 0.22
         rotation = thing.rotation()[:2, :2]
         front = float(np.abs(thing.footprint[0] - thing.footprint[3]).max()) / 2
-        for reach, spread, level in ((16.0, 3.0, 34.0), (10.0, 1.8, 62.0), (6.0, 1.2, 84.0)):
-            local = np.array([[front, -0.6], [front + reach, -spread], [front + reach * 1.08, 0.0],
-                              [front + reach, spread], [front, 0.6]])  # fmt: skip
-            points = local @ rotation.T + np.array([thing.x, thing.y])
-            pixels, depths = self._camera.project(np.column_stack([points, np.zeros(5)]))
-            if depths.min() > 2.0:
+        tip = self._camera.project(np.array([[thing.x, thing.y, 0.0]]))[1]
+        if float(tip[0]) > _LAST_CONE:
+            return
+        points = (_CONES + np.array([front, 0.0])) @ rotation.T + np.array([thing.x, thing.y])
+        pixels, depths = self._camera.project(np.column_stack([points, np.zeros(len(points))]))
+        for k, level in enumerate(_CONE_LEVELS):
+            if depths[5 * k : 5 * k + 5].min() > 2.0:
                 tone = level * strength
-                shade_ground(light, pixels, scale, (tone, tone * 0.94, tone * 0.78))
+                shade_ground(light, pixels[5 * k : 5 * k + 5], scale, (tone, tone * 0.94, tone * 0.78))
 
     def _lamp_light(self, x: float, y: float) -> float:
         share = {"night": 1.0, "dusk": 0.22}.get(self._look.variant, 0.0)

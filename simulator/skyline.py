@@ -125,8 +125,8 @@ def _tree(picture: Picture, camera: Camera, look: Look, numbers: tuple[float, ..
     green = np.array([(70, 98, 44), (86, 110, 50), (58, 88, 52), (112, 104, 48)][int(rng.integers(4))], float)
     crown = 0.30 * tall if not bush else 0.5 * tall
     centre_z = tall - crown if not bush else crown * 0.7
-    count = 90
-    spread = rng.normal(0, 0.42, (count, 3))
+    count = 110
+    spread = np.clip(rng.normal(0, 0.42, (count, 3)), -0.85, 0.85)
     order = np.argsort(spread[:, 2])
     for dx, dy, dz in spread[order]:
         px, _ = camera.project(np.array([[x + dx * crown * 1.25, y + dy * crown, centre_z + dz * crown]]))

@@ -54,7 +54,7 @@ class Stage:
             if mesh is None:
                 mesh = body(vehicle.label, vehicle.length, vehicle.width, vehicle.style)
                 self._meshes[vehicle.track] = mesh
-            placed.place_mesh(self._matrix, mesh, vehicle.length, vehicle.width)
+            placed.place_mesh(self._matrix, self._camera.position, mesh, vehicle.length, vehicle.width)
         return placed if self._inside(placed) else None
 
     def _person(self, person: Pedestrian, blend: float) -> Placed | None:
@@ -115,7 +115,8 @@ class Stage:
         if not self._near(x, y, length):
             return
         placed = Placed(PARKED_TRACKS + len(parked), "van" if label == "van" else "car", x, y, heading)
-        placed.place_mesh(self._matrix, body(placed.label, length, width, style), length, width)  # type: ignore[arg-type]
+        mesh = body(placed.label, length, width, style)  # type: ignore[arg-type]
+        placed.place_mesh(self._matrix, self._camera.position, mesh, length, width)
         if self._inside(placed):
             parked.append(placed)
 

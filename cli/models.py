@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
+from runtime.config import Settings
 from training.catalogue import BUNDLED, Entry, choose, label_file, read_catalogue
 from training.contract import Letterbox, ModelError, Suppression
 from training.download import fetch
@@ -17,16 +18,13 @@ from training.importing import import_detector
 from training.label_file import COCO
 from training.model_repository import load, models
 
-DEFAULT_REPOSITORY = Path.home() / ".local" / "share" / "rewatch" / "models"
-"""outside any checkout: imported weights belong to others and are never committed"""
-DOWNLOADS = Path.home() / ".cache" / "rewatch" / "downloads"
-
 app = typer.Typer(help="Detectors: import, pull, list and show.", no_args_is_help=True)
 _out = Console()
 _err = Console(stderr=True)
 
 Repository = Annotated[
-    Path, typer.Option("--repository", envvar="REWATCH_MODELS", help="Folder of served models, as Triton reads it.")
+    Path | None,
+    typer.Option("--repository", help="Folder of served models, as Triton reads it. Default: `models` in the cache."),
 ]
 Replace = Annotated[bool, typer.Option("--replace", help="Overwrite a model of the same name.")]
 
@@ -37,7 +35,7 @@ def import_model(
     name: Annotated[str, typer.Option(help="What cameras call it.")],
     family: Annotated[str, typer.Option(help=f"How it was exported: {', '.join(FAMILIES)}.")],
     labels: Annotated[Path, typer.Option(help="Class names, one per line; COCO's 80 by default.")] = COCO,
-    repository: Repository = DEFAULT_REPOSITORY,
+    repository: Repository = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT, for networks of open size.")] = None,
     letterbox: Annotated[str | None, typer.Option(help="top_left or center, where the family's is wrong.")] = None,
     pad: Annotated[int | None, typer.Option(min=0, max=255, help="Grey of the border, likewise.")] = None,
@@ -52,7 +50,7 @@ def import_model(
             file,
             name,
             family,
-            repository,
+            _folder(repository),
             labels=labels,
             size=_size(size),
             letterbox=_letterbox(letterbox),
@@ -69,20 +67,19 @@ def import_model(
 @app.command()
 def pull(
     name: Annotated[str, typer.Argument(help="A name in the catalogue.")],
-    repository: Repository = DEFAULT_REPOSITORY,
+    repository: Repository = None,
     catalogue: Annotated[Path, typer.Option(help="Another catalogue.")] = BUNDLED,
-    downloads: Annotated[Path, typer.Option(help="Where downloads are kept.")] = DOWNLOADS,
     replace: Replace = False,
 ) -> None:
     """Fetch a detector of the catalogue, check its digest, import it."""
     try:
         entry = choose(read_catalogue(catalogue), name)
-        file = _download(entry, downloads)
+        file = _download(entry, _cache() / "downloads")
         folder = import_detector(
             file,
             entry.name,
             entry.family,
-            repository,
+            _folder(repository),
             labels=label_file(entry, catalogue),
             origin=entry.urls[0],
             licence=entry.licence,
@@ -95,7 +92,7 @@ def pull(
 
 @app.command("list")
 def list_models(
-    repository: Repository = DEFAULT_REPOSITORY,
+    repository: Repository = None,
     catalogue: Annotated[Path, typer.Option(help="Another catalogue.")] = BUNDLED,
 ) -> None:
     """What is stored, and what the catalogue offers besides."""
@@ -104,7 +101,7 @@ def list_models(
     except ModelError as error:
         _fail(error)
     table = Table("name", "family", "input", "classes", "size", "licence", "state")
-    for stored in models(repository):
+    for stored in models(_folder(repository)):
         detector, card = stored.detector, stored.card
         offered.pop(detector.name, None)
         table.add_row(
@@ -122,12 +119,10 @@ def list_models(
 
 
 @app.command()
-def show(
-    name: Annotated[str, typer.Argument(help="A stored model.")], repository: Repository = DEFAULT_REPOSITORY
-) -> None:
+def show(name: Annotated[str, typer.Argument(help="A stored model.")], repository: Repository = None) -> None:
     """Contract, labels and provenance of a stored model."""
     try:
-        stored = load(repository / name)
+        stored = load(_folder(repository) / name)
     except ModelError as error:
         _fail(error)
     detector, card = stored.detector, stored.card
@@ -146,6 +141,15 @@ def show(
         facts += [("note", note) for note in card.notes]
     for key, value in facts:
         _out.print(f"[bold]{key:>10}[/]  {value}", soft_wrap=True, highlight=False)
+
+
+def _cache() -> Path:
+    return Settings().cache.expanduser()
+
+
+def _folder(repository: Path | None) -> Path:
+    """Outside any checkout by default: imported weights belong to others and are never committed."""
+    return repository or _cache() / "models"
 
 
 def _download(entry: Entry, folder: Path) -> Path:

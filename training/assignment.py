@@ -1,3 +1,5 @@
+# mypy: allow-untyped-decorators
+# (torch is an extra: where it is missing, its types are unknown)
 """Which cells answer for which object: task-aligned assignment.
 
 Feng et al., "TOOD: Task-aligned One-stage Object Detection": a cell's fitness for an object is score^alpha * IoU^beta;

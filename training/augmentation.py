@@ -64,7 +64,7 @@ def _degrade(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.4:
         _, coded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 90))])
-        pixels = cv2.imdecode(coded, cv2.IMREAD_COLOR).astype(np.uint8)
+        pixels = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
     return pixels
 
 

@@ -1,4 +1,4 @@
-"""Fetches a file whose digest is known. What has arrived is kept, so that a broken download goes on where it stopped."""
+"""Fetches a file whose digest is known. What has arrived is kept: a broken download goes on where it stopped."""
 
 import os
 from collections.abc import Callable, Sequence

@@ -11,7 +11,6 @@ from training.contract import INPUT, OUTPUT, ServedModel
 from training.samples import Sample, SampleSet
 from training.trial import session
 
-
 _T = TypeVar("_T")
 
 

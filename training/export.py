@@ -14,7 +14,7 @@ _IR = 8
 
 
 def to_onnx(network: JunctionYolo, height: int, width: int) -> ModelProto:
-    """A raw network: `images` float32 [1, 3, H, W] in 0..1 to `output` [1, classes + 4, A] (training.families.sides)."""
+    """A raw network: `images` float32 [1, 3, H, W] in 0..1 to `output` [1, classes + 4, A] (family `sides`)."""
     network = network.eval()
     builder = GraphBuilder(OPSET, "")
     with torch.no_grad():
@@ -98,7 +98,7 @@ def _convolution(builder: GraphBuilder, conv: nn.Conv2d, x: str, norm: nn.BatchN
 
 
 def _floats(tensor: torch.Tensor) -> NDArray[np.float32]:
-    return tensor.detach().numpy().astype(np.float32)
+    return np.asarray(tensor.detach().numpy(), np.float32)
 
 
 def _double(builder: GraphBuilder, x: str) -> str:

@@ -40,7 +40,9 @@ class GraphBuilder:
     def op_many(self, kind: str, outputs: int, *inputs: str, **attributes: Attribute) -> list[str]:
         name = self._fresh(kind)
         names = [name] if outputs == 1 else [f"{name}.{i}" for i in range(outputs)]
-        self.nodes.append(helper.make_node(kind, list(inputs), names, name=name, **attributes))
+        node = helper.make_node(kind, list(inputs), names, name=name)
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in sorted(attributes.items()))
+        self.nodes.append(node)
         return names
 
     def cut(self, tensor: str, axis: int, start: int, stop: int) -> str:

@@ -1,3 +1,5 @@
+# mypy: allow-subclassing-any
+# (torch is an extra: where it is missing, its types are unknown)
 """The bundled detector's network: a small YOLO of plain convolutions with ReLU.
 
 Nothing depthwise and no smooth activation, so that 8-bit integers pay (they cost on those). CSP stages as in Wang et

@@ -52,9 +52,7 @@ def train(
     """Render, then learn."""
     torch.set_num_threads(threads)
     samples = sample_set(Rendering(LEARNING_SEED, per_variant), work / "samples")
-    trainer = Trainer(
-        Recipe(seed=seed, steps=steps, batch=batch, plain_steps=plain_steps), len(LABELS), samples
-    )
+    trainer = Trainer(Recipe(seed=seed, steps=steps, batch=batch, plain_steps=plain_steps), len(LABELS), samples)
     checkpoint = work / "checkpoint.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)

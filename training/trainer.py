@@ -1,3 +1,5 @@
+# mypy: allow-untyped-decorators
+# (torch is an extra: where it is missing, its types are unknown)
 """Trains the bundled detector's network: the same seed, data and thread count give the same weights.
 
 Stopping and going on changes nothing: order and augmentation of every step follow from (seed, step) alone.

@@ -1,6 +1,6 @@
 """A detector's config.pbtxt: one text for Triton's official image and for the CPU backend without Docker."""
 
-from google.protobuf import text_format
+from google.protobuf import text_format  # type: ignore[import-untyped]
 from tritonclient.grpc import model_config_pb2
 
 from training.contract import INPUT, OUTPUT, ROW, Detector, ModelError

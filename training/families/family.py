@@ -17,6 +17,12 @@ class RawOutput(Struct, frozen=True):
     activated: bool
 
 
+def listed(outputs: Sequence[RawOutput]) -> str:
+    """Outputs as an error names them."""
+    shapes = (f"[N, {', '.join(map(str, o.shape))}]" for o in outputs)
+    return ", ".join(f"{o.name.rsplit('/', 1)[-1]} {shape}" for o, shape in zip(outputs, shapes, strict=True))
+
+
 class Decoded(Struct, frozen=True):
     """Tensors inside the graph: boxes [N, A, 4] as corners in input pixels, scores [N, A, C] in 0..1."""
 

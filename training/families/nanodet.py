@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from training.contract import ModelError
-from training.families.family import Canvas, Decoded, Family, RawOutput
+from training.families.family import Canvas, Decoded, Family, RawOutput, listed
 from training.families.grid import cells
 from training.graph_builder import GraphBuilder
 
@@ -54,7 +54,7 @@ def _by_stride(outputs: Sequence[RawOutput], canvas: Canvas) -> tuple[list[RawOu
     if len(scores) != len(_STRIDES) or len(distances) != len(_STRIDES) or len({s.shape[1] for s in scores}) != 1:
         raise ModelError(
             f"a NanoDet network has six outputs, [N, boxes, classes] and [N, boxes, {4 * _BINS}] for each of the "
-            "strides 8, 16 and 32; this one has " + ", ".join(f"{o.name} {list(o.shape)}" for o in outputs)
+            "strides 8, 16 and 32; this one has " + listed(outputs)
         )
     return scores, distances
 

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from training.contract import ModelError
-from training.families.family import Canvas, Decoded, Family, RawOutput
+from training.families.family import Canvas, Decoded, Family, RawOutput, listed
 from training.families.grid import cells, strides_for
 from training.graph_builder import GraphBuilder
 
 
 def decode(builder: GraphBuilder, outputs: Sequence[RawOutput], canvas: Canvas) -> Decoded:
     if len(outputs) != 1 or len(outputs[0].shape) != 2 or outputs[0].shape[0] < 5:
-        raise ModelError(f"expected one output [N, classes + 4, boxes], not {[list(o.shape) for o in outputs]}")
+        raise ModelError(f"expected one output [N, classes + 4, boxes], not {listed(outputs)}")
     columns, anchors = outputs[0].shape
     position, stride = cells(canvas, strides_for(canvas, anchors, ((8, 16, 32),)))
     centre = builder.constant(((position + np.float32(0.5)) * stride)[None])

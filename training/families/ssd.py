@@ -8,7 +8,7 @@ output of varying length, isn't this contract and is refused.
 from collections.abc import Sequence
 
 from training.contract import ModelError
-from training.families.family import Canvas, Decoded, Family, RawOutput
+from training.families.family import Canvas, Decoded, Family, RawOutput, listed
 from training.graph_builder import GraphBuilder
 
 
@@ -25,7 +25,7 @@ def decode(builder: GraphBuilder, outputs: Sequence[RawOutput], canvas: Canvas) 
     ):
         raise ModelError(
             "an SSD network has the outputs `scores` [N, boxes, 1 + classes] and `boxes` [N, boxes, 4]; this one has "
-            + ", ".join(f"{o.name} {list(o.shape)}" for o in outputs)
+            + listed(outputs)
         )
     anchors, columns = scores.shape
     size = builder.floats(canvas.width, canvas.height, canvas.width, canvas.height)

@@ -6,7 +6,7 @@ Scores are sigmoids already, there is no objectness. Input RGB / 255, padded wit
 from collections.abc import Sequence
 
 from training.contract import ModelError
-from training.families.family import Canvas, Decoded, Family, RawOutput
+from training.families.family import Canvas, Decoded, Family, RawOutput, listed
 from training.families.grid import strides_for
 from training.graph_builder import GraphBuilder
 
@@ -15,10 +15,7 @@ _STRIDES = ((8, 16, 32), (8, 16, 32, 64))
 
 def decode(builder: GraphBuilder, outputs: Sequence[RawOutput], canvas: Canvas) -> Decoded:
     if len(outputs) != 1 or len(outputs[0].shape) != 2 or outputs[0].shape[0] < 5:
-        raise ModelError(
-            "a YOLOv8 network has one output [N, 4 + classes, boxes]; this one has "
-            + ", ".join(f"{o.name} {list(o.shape)}" for o in outputs)
-        )
+        raise ModelError("a YOLOv8 network has one output [N, 4 + classes, boxes]; this one has " + listed(outputs))
     columns, anchors = outputs[0].shape
     strides_for(canvas, anchors, _STRIDES)
 

@@ -8,7 +8,7 @@ right and below.
 from collections.abc import Sequence
 
 from training.contract import ModelError
-from training.families.family import Canvas, Decoded, Family, RawOutput
+from training.families.family import Canvas, Decoded, Family, RawOutput, listed
 from training.families.grid import cells, strides_for
 from training.graph_builder import GraphBuilder
 
@@ -17,10 +17,7 @@ _STRIDES = ((8, 16, 32), (8, 16, 32, 64))
 
 def decode(builder: GraphBuilder, outputs: Sequence[RawOutput], canvas: Canvas) -> Decoded:
     if len(outputs) != 1 or len(outputs[0].shape) != 2 or outputs[0].shape[1] < 6:
-        raise ModelError(
-            "a YOLOX network has one output [N, boxes, 5 + classes]; this one has "
-            + ", ".join(f"{o.name} {list(o.shape)}" for o in outputs)
-        )
+        raise ModelError("a YOLOX network has one output [N, boxes, 5 + classes]; this one has " + listed(outputs))
     raw, (anchors, columns) = outputs[0].name, outputs[0].shape
     position, stride = cells(canvas, strides_for(canvas, anchors, _STRIDES))
 

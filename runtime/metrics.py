@@ -60,6 +60,20 @@ RECORD_POINTS = Counter(
 RECORD_RETRIES = Counter(
     "rewatch_record_retries_total", "Writes that the store did not take at once.", [], registry=REGISTRY
 )
+RECORD_SKIPPED = Counter(
+    "rewatch_record_skipped_total",
+    "Records that can't be stored: malformed, or refused by the store.",
+    ["topic", "reason"],
+    registry=REGISTRY,
+)
+RECORD_WAITING = Gauge("rewatch_record_waiting_records", "Records read and not yet stored.", registry=REGISTRY)
+RECORD_STORE_UP = Gauge("rewatch_record_store_up", "1 while the store takes what it is given.", registry=REGISTRY)
+RECORD_SECONDS = Histogram(
+    "rewatch_record_write_seconds", "Time of one write of a batch.", buckets=_SECONDS, registry=REGISTRY
+)
+RECORD_LAG = Gauge(
+    "rewatch_record_lag_records", "Records of a partition not yet read.", ["topic", "partition"], registry=REGISTRY
+)
 
 GATEWAY_CLIENTS = Gauge("rewatch_gateway_websocket_clients", "Connected WebSocket clients.", registry=REGISTRY)
 GATEWAY_SENT = Counter("rewatch_gateway_messages_total", "WebSocket messages sent.", registry=REGISTRY)

@@ -19,8 +19,7 @@ find_python() {
     return 1
 }
 
-# the marker, not the folder, says that an earlier run came to its end
-if [ ! -e .venv/installed ] || ! .venv/bin/python -c '' 2>/dev/null; then
+if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     if ! python=$(find_python); then
         packages="python3 python3-venv"
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

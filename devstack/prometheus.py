@@ -12,7 +12,7 @@ from devstack.service import Service
 
 class Prometheus(Service):
     hint = "apt-get install prometheus"
-    timeout = 40.0
+    timeout = 60.0
 
     def __init__(
         self,

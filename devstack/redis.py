@@ -10,7 +10,7 @@ from devstack.service import Service
 
 class Redis(Service):
     hint = "apt-get install redis-server"
-    timeout = 20.0
+    timeout = 60.0
 
     def __init__(self, directory: Path, port: int, name: str = "redis") -> None:
         super().__init__(name, directory)

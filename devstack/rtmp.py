@@ -14,7 +14,7 @@ _HANDSHAKE = 1536
 
 class RtmpServer(Service):
     hint = "apt-get install nginx-light libnginx-mod-rtmp"
-    timeout = 20.0
+    timeout = 60.0
 
     def __init__(self, directory: Path, port: int, name: str = "rtmp") -> None:
         super().__init__(name, directory)

@@ -13,7 +13,7 @@ _PROBE = "devstack"
 
 
 class InfluxDB(Service):
-    timeout = 60.0
+    timeout = 120.0
 
     def __init__(self, directory: Path, program: Path, port: int, rpc_port: int) -> None:
         super().__init__("influxdb", directory)

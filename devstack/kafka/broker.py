@@ -20,8 +20,10 @@ MESSAGE_MAX_BYTES = 16 * _MIB
 class Broker(Service):
     programs = ("java",)
     hint = "apt-get install openjdk-17-jre-headless"
-    timeout = 90.0
+    timeout = 180.0
     grace = 20.0
+    #: a start that writes the archive of classes at its end, for all later ones to read
+    recording = False
 
     def __init__(self, directory: Path, jars: Path, port: int, node: int, voters: Mapping[int, int]) -> None:
         """`voters`: node id to controller port of every broker, this one included."""
@@ -29,6 +31,7 @@ class Broker(Service):
         self.port, self.node, self._jars, self._voters = port, node, jars, voters
         self._settings = self.data / "server.properties"
         self._log_folder = self.data / "log"
+        self._archive = jars / "classes.jsa"
 
     @property
     def address(self) -> str:
@@ -73,18 +76,25 @@ class Broker(Service):
     def environment(self) -> Mapping[str, str]:
         # every broker of the cluster must be formatted with the same id; a constant does, and survives restarts
         cluster = base64.urlsafe_b64encode(uuid.uuid5(uuid.NAMESPACE_URL, "rewatch").bytes).decode().rstrip("=")
-        return {"CLUSTER": cluster, "SETTINGS": str(self._settings), "FORMATTED": f"{self._log_folder}/meta.properties"}
+        return {
+            "CLUSTER": cluster,
+            "SETTINGS": str(self._settings),
+            "FORMATTED": f"{self._log_folder}/meta.properties",
+            "RECORD": f"-XX:ArchiveClassesAtExit={self._archive}" if self.recording else "",
+        }
 
     def command(self) -> Sequence[str]:
         java = ["java", "-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"]
         log4j = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.yaml')}"
         classes = ":".join(str(jar) for jar in sorted(self._jars.glob("*.jar")))
-        run = [*java, log4j, "-cp", classes]
+        # Parsed classes from a file: half the CPU seconds of a start. Java ignores an archive that doesn't fit.
+        archive = [f"-XX:SharedArchiveFile={self._archive}"] if self._archive.exists() else []
+        run = [*java, *archive, log4j, "-cp", classes]
         # Formatting belongs to the start: brokers of one cluster do it side by side, and under the launcher.
         script = (
             '[ -e "$FORMATTED" ] ||'
             ' "$@" kafka.tools.StorageTool format --cluster-id "$CLUSTER" --config "$SETTINGS" || exit 1;'
-            ' exec "$@" kafka.Kafka "$SETTINGS"'
+            ' exec "$@" $RECORD kafka.Kafka "$SETTINGS"'
         )
         return ["sh", "-c", script, "kafka", *run]
 

@@ -2,9 +2,11 @@
 
 import hashlib
 import subprocess
+import tempfile
 from pathlib import Path
 
 from devstack.cache import installed
+from devstack.kafka.broker import cluster
 
 _HERE = Path(__file__).parent
 POM = _HERE / "pom.xml"
@@ -33,8 +35,21 @@ def verify(folder: Path, checksums: str) -> None:
         raise ChecksumError(f"Kafka's jars differ from {CHECKSUMS.name}: {', '.join(wrong)}")
 
 
+def record_classes(jars: Path) -> None:
+    """Run a broker once, which proves that it starts here, and keep its parsed classes. Raises ServiceError."""
+    with tempfile.TemporaryDirectory(prefix="rewatch-") as folder:
+        (broker,) = cluster(Path(folder), jars, 1)
+        broker.recording, broker.grace = True, 120.0
+        try:
+            broker.start()
+            broker.wait_ready()
+        finally:
+            broker.stop()
+
+
 def install(cache: Path) -> bool:
-    """Download into the cache; False if it was there. Raises CalledProcessError, ChecksumError."""
+    """Download into the cache; False if it was there. Raises CalledProcessError, ChecksumError,
+    ServiceError."""
 
     def build(target: Path) -> None:
         subprocess.run(
@@ -45,5 +60,6 @@ def install(cache: Path) -> bool:
             check=True, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         verify(target, CHECKSUMS.read_text())
+        record_classes(target)
 
     return installed(jar_folder(cache), build)

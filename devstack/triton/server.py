@@ -19,7 +19,7 @@ _BYTES |= {"FP16": 2, "BF16": 2, "FP32": 4, "FP64": 8, "BYTES": 4}
 
 
 class Triton(Service):
-    timeout = 90.0
+    timeout = 180.0
 
     def __init__(
         self,

@@ -57,7 +57,7 @@ class Scene:
         self.geometry: Geometry = survey(
             seed, variant, fps, self.junction, self.camera, self._renderer.post.region()
         )
-        self._witness = Witness(self.junction, self.geometry, self.camera)
+        self._witness = Witness(self.junction, self.camera)
         self._frame = 0
         self._steps = 0
         while self._traffic.time < _WARM_UP:

@@ -7,24 +7,22 @@ from simulator.junction import Junction
 from simulator.look import Variant
 from simulator.truth import Geometry, GroundPoint, Line, Point
 
-#: Ground line of each counting line, metres: (a, b, forward direction, its name, the other's name).
-GroundLine = tuple[Point, Point, Point, str, str]
+#: A line on the ground, metres: one end, the other, unit vector of the forward crossing.
+GroundLine = tuple[Point, Point, Point]
+#: Names of the rules that the truth speaks of.
+RED_LIGHT, OUTBOUND, INBOUND, CROSS = "red-light", "outbound", "inbound", "cross"
 
 
 def ground_lines(junction: Junction) -> dict[str, GroundLine]:
-    """Where vehicles are counted, on the ground."""
+    """The stop line of the red-light rule and the lines where vehicles are counted, on the ground."""
     hm, hc, yc = junction.half_main, junction.half_cross, junction.cross_y
     out, home = junction.stop_y + 0.9, junction.stop_y - 1.5
     return {
-        "outbound": ((0.05, out), (hm + 0.5, out), (0.0, 1.0), "away", "towards"),
-        "inbound": ((-hm - 0.5, home), (-0.05, home), (0.0, -1.0), "towards", "away"),
-        "cross": ((0.0, yc - hc - 0.4), (0.0, yc + hc + 0.4), (1.0, 0.0), "right", "left"),
+        RED_LIGHT: ((0.05, junction.stop_y), (hm + 0.3, junction.stop_y), (0.0, 1.0)),
+        OUTBOUND: ((0.05, out), (hm + 0.5, out), (0.0, 1.0)),
+        INBOUND: ((-hm - 0.5, home), (-0.05, home), (0.0, -1.0)),
+        CROSS: ((0.0, yc - hc - 0.4), (0.0, yc + hc + 0.4), (1.0, 0.0)),
     }
-
-
-def stop_line(junction: Junction) -> tuple[Point, Point]:
-    """Our approach's stop line on the ground."""
-    return (0.05, junction.stop_y), (junction.half_main + 0.3, junction.stop_y)
 
 
 def survey(
@@ -45,7 +43,6 @@ def survey(
     hm, hc, yc, w = junction.half_main, junction.half_cross, junction.cross_y, junction.lane_width
     far = 2 * yc - junction.stop_y
     near = junction.stop_y - 5.0
-    a, b = stop_line(junction)
     lanes = {}
     for i in range(junction.main_lanes):
         lanes[f"out{i + 1}"] = tuple(seen(x, y) for x, y in ((i * w, near), ((i + 1) * w, near),
@@ -59,10 +56,15 @@ def survey(
             seen(x, y) for x, y in ((-hm, crossing[0]), (hm, crossing[0]), (hm, crossing[1]), (-hm, crossing[1]))
         ),
     }
-    lines = tuple(
-        Line(name=name, a=seen(*p), b=seen(*q), forward=way, label_forward=there, label_backward=back)
-        for name, (p, q, way, there, back) in ground_lines(junction).items()
-    )
+
+    def drawn(name: str, a: Point, b: Point, way: Point) -> Line:
+        (x1, y1), (x2, y2), (x3, y3) = seen(*a), seen(*b), seen(a[0] + way[0], a[1] + way[1])
+        # Forward must lead to the right of start -> end (y points down in the picture).
+        rightward = (x2 - x1) * (y3 - y1) * height - (y2 - y1) * height * (x3 - x1) > 0
+        start, end = ((x1, y1), (x2, y2)) if rightward else ((x2, y2), (x1, y1))
+        return Line(name=name, start=start, end=end, way=way)
+
+    lines = {name: drawn(name, *ends) for name, ends in ground_lines(junction).items()}
     corners = ((-hm, junction.stop_y - 3.0), (hm, junction.stop_y - 3.0), (hm, far), (-hm, far))
     return Geometry(
         seed=seed,
@@ -70,10 +72,10 @@ def survey(
         width=width,
         height=height,
         fps=fps,
-        stop_line=(seen(*a), seen(*b)),
+        stop_line=lines.pop(RED_LIGHT),
         approach=tuple(seen(x, y) for x, y in ((0.0, near), (hm, near), (hm, junction.stop_y), (0.0, junction.stop_y))),
         lanes=lanes,
-        lines=lines,
+        lines=tuple(lines.values()),
         zones=zones,
         signal_region=(
             round(region[0] / width, 5),

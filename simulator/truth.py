@@ -22,17 +22,15 @@ class GroundPoint(msgspec.Struct, frozen=True):
 
 
 class Line(msgspec.Struct, frozen=True):
-    """A counting line, its direction names, and which way `forward` goes.
+    """A counting line from `start` to `end`; `forward` is the crossing from its left to its right in the picture.
 
-    `forward` is a unit vector on the ground (metres): crossing with it is `direction="forward"`.
+    `way` is the direction of a forward crossing on the ground (unit vector, metres).
     """
 
     name: str
-    a: Point
-    b: Point
-    forward: Point
-    label_forward: str
-    label_backward: str
+    start: Point
+    end: Point
+    way: Point
 
 
 class Geometry(msgspec.Struct, frozen=True):
@@ -43,7 +41,7 @@ class Geometry(msgspec.Struct, frozen=True):
     width: int
     height: int
     fps: float
-    stop_line: tuple[Point, Point]
+    stop_line: Line
     approach: tuple[Point, ...]
     lanes: dict[str, tuple[Point, ...]]
     lines: tuple[Line, ...]
@@ -75,17 +73,18 @@ class ObjectTruth(msgspec.Struct, frozen=True):
 
 
 class EventTruth(msgspec.Struct, frozen=True):
-    """A violation or a line crossing.
+    """A violation or a line crossing; `kind` and `rule` as in the events of the analysis that `spec` gives.
 
-    `time_s` is when the vehicle's front crosses the line on the ground; `box_time_s` when the middle of its box's
-    lower edge does, which is what a camera system can measure (None if it left the picture before).
+    `time_s` is when the vehicle's front crosses the line on the ground, `frame` the first frame after that;
+    `box_time_s` is when the middle of its box's lower edge crosses, which is what a camera system measures (None
+    if it left the picture before; where the clip begins with the front already across, `time_s` equals it).
     `speed` m/s; `phase` the signal's phase at `time_s`.
     """
 
-    kind: Literal["red_light", "line_crossing"]
+    kind: Literal["red_light", "line_crossed"]
     track: int
     label: Label
-    line: str
+    rule: str
     frame: int
     time_s: float
     speed: float
@@ -95,10 +94,11 @@ class EventTruth(msgspec.Struct, frozen=True):
 
 
 class Truth(msgspec.Struct, frozen=True):
-    """One frame."""
+    """One frame. `pts` is its presentation time in the clip (time base in the clip's header)."""
 
     frame: int
     time_s: float
     objects: tuple[ObjectTruth, ...]
     phases: dict[str, Phase]
     events: tuple[EventTruth, ...] = ()
+    pts: int = 0

@@ -2,17 +2,21 @@
 
 import math
 
+from typing import Literal
+
 import numpy as np
 
 from simulator.actors import Vehicle
 from simulator.camera import Camera
 from simulator.junction import Junction, Phase
 from simulator.placement import Placed
-from simulator.survey import ground_lines, stop_line
-from simulator.truth import EventTruth, Geometry, Point
+from simulator.survey import RED_LIGHT, ground_lines
+from simulator.truth import EventTruth, Point
 
-#: An event whose box never crosses (hidden, out of the picture) is told after this many seconds.
+#: An event whose box never crosses (out of the picture) is told after this many seconds.
 _PATIENCE = 4.0
+#: A box that crosses and whose front has not by then did so before the first frame.
+_FRONT_PATIENCE = 1.5
 
 
 class _Crossing:
@@ -20,22 +24,19 @@ class _Crossing:
 
     def __init__(self) -> None:
         self.front: tuple[int, float, float, bool, Phase] | None = None
-        self.box: float | None = None
+        self.box: tuple[int, float, float, bool, Phase] | None = None
         self.told = False
 
 
 class Witness:
     """Turns positions of consecutive frames into events."""
 
-    def __init__(self, junction: Junction, geometry: Geometry, camera: Camera) -> None:
-        self._ground: dict[str, tuple[Point, Point, Point]] = {
-            name: (a, b, way) for name, (a, b, way, _, _) in ground_lines(junction).items()
-        }
-        self._ground["stop"] = (*stop_line(junction), (0.0, 1.0))
-        self._picture = {
-            name: tuple(camera.project(np.array([[*p, 0.0] for p in ends[:2]]))[0].tolist())
-            for name, ends in self._ground.items()
-        }
+    def __init__(self, junction: Junction, camera: Camera) -> None:
+        self._ground = ground_lines(junction)
+        self._picture: dict[str, tuple[Point, Point]] = {}
+        for name, (a, b, _) in self._ground.items():
+            (x1, y1), (x2, y2) = camera.project(np.array([[*a, 0.0], [*b, 0.0]]))[0].tolist()
+            self._picture[name] = ((x1, y1), (x2, y2))
         self._front: dict[int, Point] = {}
         self._anchor: dict[int, Point] = {}
         self._time = -1.0
@@ -82,36 +83,41 @@ class Witness:
         self._anchor[track] = anchor
         if before is not None:
             for name, (p, q) in self._picture.items():
-                share = _meeting(before, anchor, tuple(p), tuple(q))
+                share = _meeting(before, anchor, p, q)
                 if share is not None:
                     known = self._crossings.setdefault((track, name), _Crossing())
-                    known.box = self._time + share * (time_s - self._time)
+                    if known.box is None:
+                        way, moved = self._ground[name][2], (front[0] - was[0], front[1] - was[1]) if was else (0.0, 0.0)
+                        ahead = moved[0] * way[0] + moved[1] * way[1] > 0
+                        known.box = (frame, self._time + share * (time_s - self._time), speed, ahead, phase)
 
     def _tell(self, vehicles: list[Vehicle], time_s: float) -> list[EventTruth]:
         events = []
         labels = {vehicle.track: vehicle.label for vehicle in vehicles}
         for (track, name), known in sorted(self._crossings.items()):
-            if known.front is None or known.told or track not in labels:
+            first = known.front or known.box
+            if first is None or known.told or track not in labels:
                 continue
-            frame, when, speed, ahead, phase = known.front
-            if known.box is None and time_s - when < _PATIENCE:
+            frame, when, speed, ahead, phase = first
+            waited = time_s - when
+            if (known.box is None and waited < _PATIENCE) or (known.front is None and waited < _FRONT_PATIENCE):
                 continue
             known.told = True
-            kind = "red_light" if name == "stop" else "line_crossing"
-            if name == "stop" and (phase != "red" or not ahead):
+            kind: Literal["red_light", "line_crossed"] = "red_light" if name == RED_LIGHT else "line_crossed"
+            if kind == "red_light" and (phase != "red" or not ahead):
                 continue
             events.append(
                 EventTruth(
-                    kind="red_light" if kind == "red_light" else "line_crossing",
+                    kind=kind,
                     track=track,
                     label=labels[track],
-                    line=name,
+                    rule=name,
                     frame=frame,
                     time_s=round(when, 4),
                     speed=round(speed, 3),
                     direction="forward" if ahead else "backward",
                     phase=phase,
-                    box_time_s=None if known.box is None else round(known.box, 4),
+                    box_time_s=None if known.box is None else round(known.box[1], 4),
                 )
             )
         return events

@@ -13,7 +13,7 @@ _COMMANDS: Final = {
     "status": ("cli.stack", "status", "What runs, where, since when, how large."),
     "doctor": ("cli.stack", "doctor", "What is missing on this machine, and the command that mends it."),
     "setup": ("cli.stack", "setup", "Install the servers, once, outside the checkout."),
-    "demo": ("cli.demo", "demo", "Two simulated cameras through everything, held against the truth."),
+    "demo": ("cli.demo.command", "demo", "Two simulated cameras through everything, held against the truth."),
     "analyze": ("cli.analyze", "analyze", "Analyse a video file."),
     "simulate": ("cli.simulate", "simulate", "Render a junction with exact ground truth."),
     "cameras": ("cli.ingest", "cameras", "Add, change, list and remove cameras."),

@@ -11,6 +11,8 @@ import httpx
 from devstack.addresses import Addresses
 from devstack.ports import free_port
 from devstack.process import Process
+from devstack.prometheus import Prometheus
+from devstack.rtsp import Mount
 from devstack.stack import Stack
 from runtime.kafka import create_topics
 from schemas.topics import FRAMES, FRAMES_BATCH, TOPICS
@@ -33,12 +35,17 @@ class System:
         live: bool = True,
         models: Sequence[str] = (),
         model_repository: Path | None = None,
+        recorder: bool = True,
+        mounts: Mapping[str, Mount] | None = None,
+        prometheus: bool = False,
         extra: Mapping[str, str] | None = None,
         workers: int = 1,
     ) -> None:
-        services = ["kafka", "triton", "redis", *(["influxdb"] if store == "influxdb" else [])]
-        self.stack = Stack(directory, services, model_repository, models)
+        wanted = {"influxdb": store == "influxdb", "rtsp": mounts is not None, "prometheus": prometheus}
+        services = ["kafka", "triton", "redis", *(name for name, want in wanted.items() if want)]
+        self.stack = Stack(directory, services, model_repository, models, mounts=mounts)
         self._store, self._batch, self._live, self._workers = store, batch, live, workers
+        self._recorder = recorder
         self._extra = dict(extra or {})
         self.health: dict[str, str] = {}
         """base URL of every process of ours"""
@@ -63,10 +70,13 @@ class System:
                     self._start(name, "worker", REWATCH_WORKER_TOPIC=FRAMES.name)
             if self._batch:
                 self._start("worker-batch", "worker", REWATCH_WORKER_TOPIC=FRAMES_BATCH.name)
-            self._start("recorder", "recorder")
+            if self._recorder:
+                self._start("recorder", "recorder")
             self._start("gateway", "gateway")
             for name in self.health:
                 self.stack.service(name).wait_ready()
+            if "prometheus" in self.stack.services:
+                self._scrape()
             self._undo = undo.pop_all()
         return self
 
@@ -89,6 +99,12 @@ class System:
             url,
         )
         self.stack.start(process, wait=False)
+
+    def _scrape(self) -> None:
+        prometheus = self.stack.service("prometheus")
+        assert isinstance(prometheus, Prometheus)
+        for name, url in self.health.items():
+            prometheus.scrape(name, [url.removeprefix("http://")])
 
     def _environment(self) -> dict[str, str]:
         directory = self.stack.directory

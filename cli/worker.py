@@ -11,4 +11,5 @@ def worker() -> None:
     """Analyse the cameras' access units until stopped. Exit status 1 after a crash."""
     settings = Settings()
     configure(settings.log_level, settings.log_json, role=f"worker-{settings.worker_topic}")
-    faust.Worker(build_worker(settings), loglevel="WARNING", redirect_stdouts=False).execute_from_commandline()
+    app = build_worker(settings)
+    faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True).execute_from_commandline()

@@ -1,0 +1,228 @@
+"""`rewatch demo`: two simulated cameras over real RTSP through every real part, held against the truth."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import httpx
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cli.collect import read_all
+from cli.demo.clips import VIEWS, Clip, clips
+from cli.demo.listener import Listener
+from cli.demo.report import frames_by_camera, latency, percentiles, scores, unreconciled
+from cli.demo.scoring import Score
+from cli.system import INFLUX_DATABASE, System
+from devstack.rtsp import Mount
+from devstack.service import ServiceError
+from ingest.camera_topic import write_cameras
+from processors.influx import InfluxStore
+from processors.store import TABLES, Query
+from schemas.analysis import CameraSpec, Source
+from schemas.topics import DETECTIONS, EVENTS, FRAMES, LEDGER
+from simulator.spec import spec
+
+MODEL: Final = "junction-yolo"
+SETTLE_SECONDS: Final = 30.0
+"""how long the last frames may take to come through once the cameras are gone"""
+
+_console = Console(stderr=True)
+
+
+def demo(
+    duration: Annotated[float, typer.Option(help="Seconds of video, from the first frame on.", min=5)] = 60,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the cameras.")] = "1280x720",
+    fps: Annotated[float, typer.Option(help="Frames per second of each camera.", min=1, max=60)] = 15,
+    out: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("build/demo.json"),
+    model: Annotated[str, typer.Option(help="The detector.")] = MODEL,
+    repository: Annotated[Path | None, typer.Option(help="Where it is; default: the bundled models.")] = None,
+    directory: Annotated[Path | None, typer.Option(help="Keep data and logs here.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON instead of tables.")] = False,
+) -> None:
+    """Run the main job for a while, stop everything, and say what came of it. Exit status 1 if anything is missing."""
+    width, _, height = size.partition("x")
+    with _progress() as progress:
+        task = progress.add_task("rendering", total=len(VIEWS))
+        rendered = clips(VIEWS, duration + 10, (int(width), int(height)), fps, lambda _: progress.advance(task))
+    mounts = {f"/{clip.view.camera}": Mount(clip.path) for clip in rendered}
+    try:
+        with _console.status("starting Kafka, Triton, Redis, InfluxDB, Prometheus, RTSP and our own processes"):
+            system = System(
+                directory, models=(model,), model_repository=repository, mounts=mounts, prometheus=True, batch=False
+            )
+            system.__enter__()
+        try:
+            report = _run(system, rendered, duration, model)
+        finally:
+            with _console.status("stopping"):
+                system.__exit__()
+    except ServiceError as error:
+        _console.print(f"[red]{error}")
+        raise typer.Exit(1) from error
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    if as_json:
+        typer.echo(msgspec.json.encode(report).decode())
+    else:
+        _tables(report, out)
+    if report["failures"]:
+        for failure in report["failures"]:
+            _console.print(f"[red]missing: {failure}")
+        raise typer.Exit(1)
+
+
+def _run(system: System, rendered: list[Clip], duration: float, model: str) -> dict[str, Any]:
+    bootstrap = system.addresses.kafka_bootstrap
+    _console.print(f"the page: [bold]{system.gateway_url}/[/bold]   prometheus: {system.addresses.prometheus_url}")
+    page_failures = 0
+    with Listener(system.gateway_url) as listener:
+        write_cameras(
+            bootstrap,
+            [
+                CameraSpec(
+                    id=clip.view.camera,
+                    source=Source(url=f"{system.addresses.rtsp_url}/{clip.view.camera}"),
+                    analysis=spec(clip.header.geometry, model=model),
+                    labels={"variant": clip.view.variant},
+                )
+                for clip in rendered
+            ],
+            [],
+        )
+        with _progress() as progress:
+            task = progress.add_task("watching", total=duration)
+            begun = time.monotonic()
+            while (elapsed := time.monotonic() - begun) < duration:
+                progress.update(task, completed=elapsed)
+                page_failures += not _page_answers(system.gateway_url)
+                time.sleep(1)
+        with _console.status("letting the last frames through"):
+            write_cameras(bootstrap, [], [clip.view.camera for clip in rendered])
+            _await_ends(bootstrap, {clip.view.camera for clip in rendered})
+            points = _influx_points(system, bootstrap)
+            time.sleep(1)
+        messages, arrival = listener.messages, percentiles(listener.latency_ms)
+    return _report(system, rendered, points, messages, arrival, page_failures)
+
+
+def _report(
+    system: System,
+    rendered: list[Clip],
+    points: dict[str, int],
+    messages: int,
+    arrival: dict[str, float],
+    page_failures: int,
+) -> dict[str, Any]:
+    records = read_all(system.addresses.kafka_bootstrap, [FRAMES.name, DETECTIONS.name, EVENTS.name, LEDGER.name])
+    frames = frames_by_camera(records)
+    by_kind = scores(records, rendered)
+    total = sum(by_kind.values(), Score(0, 0, 0))
+    events_published = sum(record.topic == EVENTS.name for record in records)
+    failures = [
+        *(f"camera {clip.view.camera} has no frames" for clip in rendered if clip.view.camera not in frames),
+        *(f"camera {name}: {why}" for name, sums in frames.items() if (why := unreconciled(sums))),
+        *(f"camera {name}: {sums.lost} access units lost" for name, sums in frames.items() if sums.lost),
+        *(f"camera {name}: nothing was inferred" for name, sums in frames.items() if not sums.inferred),
+        *([] if total.matched else ["no event agrees with the simulator's truth"]),
+        *([] if sum(points.values()) else ["InfluxDB holds no points"]),
+        *([] if messages else ["the WebSocket client was told nothing"]),
+        *([f"the page did not answer {page_failures} times"] if page_failures else []),
+    ]
+    if messages < events_published:
+        failures.append(f"the WebSocket client was told {messages} of {events_published} events")
+    return {
+        "cameras": [{"id": name, "frames": msgspec.to_builtins(sums)} for name, sums in sorted(frames.items())],
+        "latency_ms": {**latency(records), "to_websocket": arrival},
+        "events": {
+            "found": total.found,
+            "truth": total.truth,
+            "precision": round(total.precision, 4),
+            "recall": round(total.recall, 4),
+            "by_rule": [
+                {
+                    "camera": what[0], "kind": what[1], "rule": what[2], "direction": what[3],
+                    "found": part.found, "truth": part.truth, "matched": part.matched,
+                }
+                for what, part in by_kind.items()
+            ],
+        },
+        "influx_points": sum(points.values()),
+        "influx_points_by_table": points,
+        "websocket_messages": messages,
+        "addresses": {
+            "page": system.gateway_url, "kafka": system.addresses.kafka_bootstrap,
+            "triton": system.addresses.triton_grpc, "influxdb": system.addresses.influx_url,
+            "prometheus": system.addresses.prometheus_url, "rtsp": system.addresses.rtsp_url,
+        },
+        "failures": failures,
+    }  # fmt: skip
+
+
+def _page_answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _await_ends(bootstrap: str, cameras: set[str]) -> None:
+    """Until the ledger says that everything of these cameras is analysed, or patience ends."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        entries = (record.json() for record in read_all(bootstrap, [LEDGER.name]))
+        if cameras <= {entry["camera"] for entry in entries if entry["stage"] == "end"}:
+            return
+        time.sleep(0.5)
+
+
+def _influx_points(system: System, bootstrap: str) -> dict[str, int]:
+    """Counted by InfluxDB itself, once it holds all that was published or patience ends."""
+    published = len(read_all(bootstrap, [DETECTIONS.name]))
+    store = InfluxStore(system.addresses.influx_url, "", "rewatch", INFLUX_DATABASE)
+    deadline = time.monotonic() + SETTLE_SECONDS
+    try:
+        while True:
+            points = {table: store.count(Query(table)) for table in TABLES}
+            if points["detections"] >= published or time.monotonic() > deadline:
+                return points
+            time.sleep(0.5)
+    finally:
+        store.close()
+
+
+def _progress() -> Progress:
+    return Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=_console)
+
+
+def _tables(report: dict[str, Any], out: Path) -> None:
+    console = Console()
+    frames = Table(title="frames")
+    columns = ("received", "published", "decoded", "inferred", "skipped", "failed", "lost")
+    for column in ("camera", *columns):
+        frames.add_column(column, justify="left" if column == "camera" else "right")
+    for camera in report["cameras"]:
+        frames.add_row(camera["id"], *(str(camera["frames"][column]) for column in columns))
+    console.print(frames)
+    times = Table(title="milliseconds from capture")
+    for column in ("stage", "p50", "p95", "p99"):
+        times.add_column(column, justify="left" if column == "stage" else "right")
+    measured = report["latency_ms"]
+    rows = {**measured["stages"], "capture to result": measured, "capture to WebSocket": measured["to_websocket"]}
+    for stage, values in rows.items():
+        times.add_row(stage, *(str(values.get(column, "")) for column in ("p50", "p95", "p99")))
+    console.print(times)
+    events = Table(title="events against the simulator's truth")
+    for column in ("camera", "kind", "rule", "direction", "found", "truth", "matched"):
+        events.add_column(column)
+    for row in report["events"]["by_rule"]:
+        events.add_row(*(str(value) for value in row.values()))
+    console.print(events)
+    console.print(
+        f"precision {report['events']['precision']:.3f}   recall {report['events']['recall']:.3f}   "
+        f"InfluxDB points {report['influx_points']}   WebSocket messages {report['websocket_messages']}\n"
+        f"written to {out}"
+    )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from ingest.clock import ArrivalClock
 from ingest.gop_queue import GopQueue
@@ -30,6 +31,15 @@ def analysis_bytes(analysis: Analysis) -> bytes:
     return msgspec.json.encode(analysis, order="deterministic")
 
 
+class Past(Struct, frozen=True):
+    """What the log has of a camera."""
+
+    captured_ns: int = 0
+    """the latest capture time"""
+    outage: Outage | None = None
+    """the hole that the camera's next picture closes"""
+
+
 class Camera:
     """Owns a thread that reads the source and the queue that the thread fills."""
 
@@ -39,19 +49,21 @@ class Camera:
         publisher: Publisher,
         limits: Limits,
         clock: ArrivalClock,
-        floor_ns: int = 0,
-        outage: Outage | None = None,
-        on_end: Callable[[str], None] | None = None,
+        recall: Callable[[], Past] = Past,
+        on_end: Callable[[str], None] = lambda camera: None,
+        on_gone: Callable[[str], None] = lambda camera: None,
     ) -> None:
-        """`floor_ns`: the latest capture time in the log. `outage`: the hole in the log that the first picture closes.
-        `on_end`: called with the camera's id, from another thread, when Kafka has its `end` record."""
+        """`recall`: what the log has of this camera; called from the camera's thread. `on_end`, `on_gone`: called with
+        the camera's id, from another thread, when Kafka has its `end` record; when a stopped camera's last record has
+        left."""
         self.spec = spec
         self._publisher = publisher
         self._limits = limits
         self._clock = clock
         self._analysis = analysis_bytes(spec.analysis)
-        self._floor_ns = floor_ns
-        self._outage = outage
+        self._recall = recall
+        self._floor_ns = 0
+        self._outage: Outage | None = None
         self._take: Take | None = None
         self._stop = threading.Event()
         self.ended = False
@@ -64,15 +76,10 @@ class Camera:
             spec.id,
             (FRAMES_BATCH if spec.batch else FRAMES).name,
             self._queue,
-            (lambda: on_end(spec.id)) if on_end else None,
+            on_end=lambda: on_end(spec.id),
+            on_gone=lambda: on_gone(spec.id),
         )
         self._thread = threading.Thread(target=self._run, name=f"camera-{spec.id}", daemon=True)
-
-    @property
-    def highest_ns(self) -> int:
-        """The latest capture time queued so far."""
-        take = self._take
-        return max(self._floor_ns, take.highest_ns if take is not None else 0)
 
     @property
     def connected(self) -> bool:
@@ -106,15 +113,17 @@ class Camera:
     def _run(self) -> None:
         self._connected.set(0)
         source = self.spec.source
+        past = self._recall()
+        self._floor_ns, self._outage = past.captured_ns, past.outage
         since_ns = self._clock.now_ns()
         attempts, reported = 0, ""
         while not self._stop.is_set():
             began = time.monotonic()
-            finite = False
+            finite = self.spec.batch
             try:
-                finite = kind_of(source.url) == "file"
+                finite = finite or kind_of(source.url) == "file"
                 with OpenSource(source) as opened:
-                    finite = opened.finite
+                    finite = finite or opened.finite
                     self._read(opened)
                 reason, message = "end_of_stream", "the source ended the stream"
                 error = ""
@@ -126,12 +135,12 @@ class Camera:
                 reason, message = "bug", type(failure).__name__
                 error = f"ingest failed: {message}"
             take, self._take = self._take, None
-            self._connected.set(0)
             self._queue.finish()
-            if take is not None:
-                self._floor_ns = max(self._floor_ns, take.highest_ns)
             if self._stop.is_set():
                 return
+            self._connected.set(0)
+            if take is not None:
+                self._floor_ns = max(self._floor_ns, take.highest_ns)
             if error:
                 self._failures.inc()
             if finite:
@@ -169,7 +178,8 @@ class Camera:
                 time_base=opened.time_base,
                 queue=self._queue,
                 analysis=lambda: self._analysis,
-                floor_ns=self._floor_ns,
+                # a start that is given is meant, also when the log has later pictures of an earlier reading
+                floor_ns=0 if opened.finite and source.start_ns is not None else self._floor_ns,
                 start_ns=start_ns,
                 outage=None if opened.finite else self._outage,
             )
@@ -189,7 +199,10 @@ class Camera:
         INGEST_SESSIONS.labels(self.spec.id).inc()
         self._log.info("source opened", codec=opened.codec or f"{opened.codec_name}, transcoded", finite=opened.finite)
         reading.run(opened)
-        while opened.finite and source.loop and not self.spec.batch and not self._stop.is_set():
+        looped = opened.finite and source.loop and not self.spec.batch
+        if opened.finite and not looped and not self._stop.is_set():
+            opened.check_complete()
+        while looped and not self._stop.is_set():
             if not reading.take.pictures:
                 raise SourceError("no_video", f"{opened.name} holds no picture")
             with OpenSource(source) as once_more:

@@ -67,9 +67,10 @@ class GopQueue:
     def __init__(
         self,
         limits: Limits,
-        wake: Callable[[], None],
+        wake: Callable[["GopQueue"], None],
         on_lost: Callable[[str, int], None],
     ) -> None:
+        """`wake`: there may be something to take or to settle; called without the lock."""
         self._limits = limits
         self.blocking = False
         self._wake = wake
@@ -79,8 +80,10 @@ class GopQueue:
         self._current: Account | None = None
         self._settled: list[Account] = []
         self._bytes = 0
+        self._waiting = 0
         self._in_flight = 0
         self._in_flight_bytes = 0
+        self._held_back = False
         self._closed = False
         self.published = 0
 
@@ -119,27 +122,28 @@ class GopQueue:
                 assert isinstance(gop, _Gop)
                 gop.units.append(record)
                 self._bytes += size
-        self._wake()
+                self._waiting += 1
+        self._wake(self)
         return True
 
     def put_gap(self, gap: Gap) -> None:
         with self._changed:
             self._finish()
             self._items.append(gap)
-        self._wake()
+        self._wake(self)
 
     def put_end(self, end: End) -> None:
         """`end.published` is filled in when everything before it is acknowledged."""
         with self._changed:
             self._finish()
             self._items.append(end)
-        self._wake()
+        self._wake(self)
 
     def finish(self) -> None:
         """The session is over: the group begun last is complete."""
         with self._changed:
             self._finish()
-        self._wake()
+        self._wake(self)
 
     def close(self) -> None:
         """Takes nothing more; what is in it may still leave."""
@@ -147,13 +151,14 @@ class GopQueue:
             self._closed = True
             self._finish()
             self._changed.notify_all()
-        self._wake()
+        self._wake(self)
 
     # --- the publisher's side
 
     def take(self) -> Unit | Gap | End | None:
         """The next record, or None while there is none, or while too much is in flight."""
         with self._changed:
+            self._held_back = False
             while self._items:
                 head = self._items[0]
                 if isinstance(head, _Gop):
@@ -164,15 +169,18 @@ class GopQueue:
                         continue
                     size = len(head.units[0].data)
                     if self._in_flight and self._in_flight_bytes + size > self._limits.in_flight_bytes:
+                        self._held_back = True
                         return None
                     head.begun = True
                     self._bytes -= size
+                    self._waiting -= 1
                     self._in_flight += 1
                     self._in_flight_bytes += size
                     self._changed.notify_all()
                     return Unit(head.units.popleft(), head.account)
                 if isinstance(head, End):
                     if self._in_flight:
+                        self._held_back = True
                         return None
                     self._items.pop(0)
                     return msgspec.structs.replace(head, published=self.published)
@@ -186,7 +194,10 @@ class GopQueue:
             self.published += 1
             unit.account.published += 1
             self._settle(unit.account)
-        self._wake()
+            # most acknowledgements change nothing for the publisher: it sleeps on
+            due = self._held_back or bool(self._settled) or self._closed
+        if due:
+            self._wake(self)
 
     def failed(self, unit: Unit, reason: str) -> None:
         """Kafka refused it for good: the rest of its group cannot be decoded and goes the same way."""
@@ -207,7 +218,7 @@ class GopQueue:
                 self._count(account, reason, 1 + len(rest))
                 self._insert_gap(position + 1, account, reason, 1 + len(rest), captured, last)
             self._settle(account)
-        self._wake()
+        self._wake(self)
 
     def settled(self) -> list[Account]:
         """Accounts that became final since the last call."""
@@ -223,8 +234,13 @@ class GopQueue:
     @property
     def waiting(self) -> int:
         """Access units in the queue."""
+        return self._waiting
+
+    @property
+    def unsettled(self) -> int:
+        """Access units in the queue and in flight."""
         with self._changed:
-            return sum(len(item.units) for item in self._items if isinstance(item, _Gop))
+            return self._waiting + self._in_flight
 
     def abandon(self, reason: str) -> None:
         """Gives up what is still in the queue, counted."""
@@ -306,6 +322,7 @@ class GopQueue:
         units = list(gop.units)
         gop.units.clear()
         self._bytes -= sum(len(unit.data) for unit in units)
+        self._waiting -= len(units)
         return units
 
     def _lose(self, account: Account, reason: str, lost: int, from_ns: int, to_ns: int) -> None:

@@ -1,6 +1,9 @@
 """From the cameras' queues to Kafka, in order, each access unit accounted for when Kafka has it."""
 
+import logging
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -16,14 +19,21 @@ from runtime.metrics import INGEST_BYTES, INGEST_PUBLISHED, INGEST_QUEUE
 from schemas import codec
 from schemas.messages import End, Gap, Heartbeat
 from schemas.results import headers_of, key_of, to_json, topic_of
+from schemas.topics import FRAMES_BATCH, HOUR_MS
 
 _BATCH: int = 16
 """records taken from one camera before the next has its turn"""
 _BUFFER_KBYTES: int = 128 * 1024
+_ERROR_LOG_SECONDS: float = 30.0
+_OLDEST_MS: int = (FRAMES_BATCH.retention_ms or 0) // 2
+_NEWEST_MS: int = HOUR_MS // 2
+"""half of what Apache Kafka allows by default"""
 
 
 def bounded_producer(bootstrap: str, client_id: str, **overrides: Any) -> Producer:
     """A producer that never gives up on a message by itself and never holds more than a set amount."""
+    silent = logging.getLogger("ingest.librdkafka")
+    silent.setLevel(logging.CRITICAL)
     return kafka.producer(
         bootstrap,
         client_id,
@@ -32,6 +42,9 @@ def bounded_producer(bootstrap: str, client_id: str, **overrides: Any) -> Produc
             "queue.buffering.max.kbytes": _BUFFER_KBYTES,
             "queue.buffering.max.messages": 20_000,
             "reconnect.backoff.max.ms": 2_000,
+            # its own lines, several a second while a broker is away, would go to stderr as they are
+            "logger": silent,
+            "error_cb": _KafkaErrors(),
             **overrides,
         },
     )
@@ -47,6 +60,8 @@ class Publisher:
         self._lanes: dict[GopQueue, _Lane] = {}
         self._lock = threading.Lock()
         self._work = threading.Event()
+        self._ready: dict[GopQueue, None] = {}
+        self._tombstones: deque[tuple[str, bytes]] = deque()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self.failure = ""
@@ -62,14 +77,19 @@ class Publisher:
     def alive(self) -> bool:
         return not self.failure and all(thread.is_alive() for thread in self._threads)
 
-    def wake(self) -> None:
+    def wake(self, queue: GopQueue) -> None:
+        """The queue may have something to send."""
+        with self._lock:
+            self._ready[queue] = None
         self._work.set()
 
-    def add(self, camera: str, topic: str, queue: GopQueue, on_end: Callable[[], None] | None = None) -> None:
-        """`on_end` is called from the producer's thread when Kafka has the camera's `end` record."""
+    def add(
+        self, camera: str, topic: str, queue: GopQueue, on_end: Callable[[], None], on_gone: Callable[[], None]
+    ) -> None:
+        """`on_end`: Kafka has the camera's `end` record. `on_gone`: the retired queue is empty and forgotten.
+        Both are called from a thread of the publisher."""
         with self._lock:
-            self._lanes[queue] = _Lane(camera, topic, on_end)
-        self.wake()
+            self._lanes[queue] = _Lane(camera, topic, on_end, on_gone)
 
     def retire(self, queue: GopQueue) -> None:
         """The queue was closed: forget it as soon as it is empty."""
@@ -77,7 +97,7 @@ class Publisher:
             lane = self._lanes.get(queue)
             if lane is not None:
                 lane.retired = True
-        self.wake()
+        self.wake(queue)
 
     def beat(self, message: Heartbeat) -> None:
         """Not worth waiting for: left out while the producer is full."""
@@ -87,12 +107,14 @@ class Publisher:
                 topic,
                 to_json(message),
                 key_of(message),
-                headers=headers_of(message),
+                headers=_for_client(headers_of(message)),
                 on_delivery=partial(self._other, topic),
             )
 
     def tombstone(self, topic: str, key: bytes) -> None:
-        self._produce(topic, key, None, [], None, None)
+        """Returns at once, so that it can be called from the producer's own callbacks."""
+        self._tombstones.append((topic, key))
+        self._work.set()
 
     def stop(self) -> int:
         """Waits for Kafka up to the limit, then gives up what is left. Returns how many access units that were."""
@@ -108,7 +130,7 @@ class Publisher:
             with self._lock:
                 lanes = list(self._lanes)
             for queue in lanes:
-                abandoned += queue.waiting
+                abandoned += queue.unsettled
                 queue.abandon("shutdown")
         timer.cancel()
         self._stopping.set()
@@ -121,7 +143,7 @@ class Publisher:
     def _all_idle(self) -> bool:
         with self._lock:
             lanes = list(self._lanes)
-        return all(queue.idle for queue in lanes) and len(self._producer) == 0
+        return all(queue.idle for queue in lanes) and not self._tombstones and len(self._producer) == 0
 
     def _poll(self) -> None:
         while not self._stopping.is_set():
@@ -132,6 +154,8 @@ class Publisher:
             while not self._stopping.is_set():
                 self._work.wait(1.0)
                 self._work.clear()
+                while self._tombstones:
+                    self._produce(*self._tombstones.popleft(), None, [], None, None)
                 while self._round() and not self._stopping.is_set():
                     pass
         except Exception as error:
@@ -141,24 +165,30 @@ class Publisher:
     def _round(self) -> bool:
         """One turn of every camera; False when none had anything to send."""
         with self._lock:
-            lanes = list(self._lanes.items())
-        sent = False
-        for queue, lane in lanes:
-            for _ in range(_BATCH):
-                item = queue.take()
-                if item is None:
-                    break
-                sent = True
-                self._send(queue, lane, item)
-            for account in queue.settled():
-                if account.received:
-                    entry = account.entry()
-                    self._produce(topic_of(entry).name, key_of(entry), to_json(entry), headers_of(entry), None, None)
-            INGEST_QUEUE.labels(lane.camera).set(queue.waiting)
-            if lane.retired and queue.idle:
+            ready, self._ready = self._ready, {}
+            turns = [(queue, self._lanes[queue]) for queue in ready if queue in self._lanes]
+        for queue, lane in turns:
+            if self._turn(queue, lane):
                 with self._lock:
-                    self._lanes.pop(queue, None)
-        return sent
+                    self._ready[queue] = None
+        return bool(self._ready)
+
+    def _turn(self, queue: GopQueue, lane: "_Lane") -> bool:
+        """True: there may be more."""
+        sent = 0
+        while sent < _BATCH and (item := queue.take()) is not None:
+            sent += 1
+            self._send(queue, lane, item)
+        for account in queue.settled():
+            if account.received:
+                entry = account.entry()
+                self._produce(topic_of(entry).name, key_of(entry), to_json(entry), headers_of(entry), None, None)
+        lane.queued.set(queue.waiting)
+        if lane.retired and queue.idle:
+            with self._lock:
+                self._lanes.pop(queue, None)
+            lane.on_gone()
+        return sent == _BATCH
 
     def _send(self, queue: GopQueue, lane: "_Lane", item: Unit | Gap | End) -> None:
         if isinstance(item, Unit):
@@ -168,7 +198,8 @@ class Publisher:
             wire = codec.encode(item)
             callback = partial(self._marked, lane, isinstance(item, End))
         try:
-            self._produce(lane.topic, wire.key, wire.value, wire.headers, wire.timestamp_ms, callback)
+            stamp = record_timestamp(wire.timestamp_ms, time.time_ns() // 1_000_000)
+            self._produce(lane.topic, wire.key, wire.value, wire.headers, stamp, callback)
         except KafkaException as error:
             callback(error.args[0], None)
 
@@ -203,13 +234,15 @@ class Publisher:
             lane.bytes.inc(len(unit.record.data))
             queue.acknowledged(unit)
             return
-        self._report(error, lane.topic)
-        queue.failed(unit, _reason(error))
+        reason = _reason(error)
+        if reason != "shutdown":
+            self._report(error, lane.topic)
+        queue.failed(unit, reason)
 
     def _marked(self, lane: "_Lane", is_end: bool, error: KafkaError | None, _: Any) -> None:
         if error is not None:
             self._report(error, lane.topic)
-        elif is_end and lane.on_end is not None:
+        elif is_end:
             lane.on_end()
 
     def _other(self, topic: str, error: KafkaError | None, _: Any) -> None:
@@ -222,14 +255,35 @@ class Publisher:
             self.failure = self.failure or f"the producer cannot go on: {error.str()}"
 
 
+class _KafkaErrors:
+    """Says in the log that Kafka is away, once in a while."""
+
+    def __init__(self) -> None:
+        self._log = logger("kafka")
+        self._said: float | None = None
+
+    def __call__(self, error: KafkaError) -> None:
+        now = time.monotonic()
+        if self._said is None or now - self._said > _ERROR_LOG_SECONDS:
+            self._said = now
+            self._log.warning("Kafka cannot be reached; access units wait", error=error.str())
+
+
 class _Lane:
     """One camera's way to its topic."""
 
-    def __init__(self, camera: str, topic: str, on_end: Callable[[], None] | None) -> None:
-        self.camera, self.topic, self.on_end = camera, topic, on_end
+    def __init__(self, camera: str, topic: str, on_end: Callable[[], None], on_gone: Callable[[], None]) -> None:
+        self.topic, self.on_end, self.on_gone = topic, on_end, on_gone
         self.retired = False
+        self.queued = INGEST_QUEUE.labels(camera)
         self.published = INGEST_PUBLISHED.labels(camera)
         self.bytes = INGEST_BYTES.labels(camera)
+
+
+def record_timestamp(captured_ms: int, now_ms: int) -> int:
+    """Kafka's timestamp of a record: the capture time, unless retention would delete the record at once or the broker
+    refuse it as coming from the future, as with a recording of last year. The header `captured_ns` is always true."""
+    return captured_ms if now_ms - _OLDEST_MS <= captured_ms <= now_ms + _NEWEST_MS else now_ms
 
 
 def _for_client(headers: codec.Headers) -> list[tuple[str, str | bytes | None]]:

@@ -41,7 +41,7 @@ class Reading:
         self._transcoder: Transcoder | None = None
         codec = opened.codec
         if codec is None:
-            self._transcoder = Transcoder(opened.decoder, opened.time_base, opened.rate, self._timeline)
+            self._transcoder = Transcoder(opened, self._timeline)
         self.take = make_take(codec or "h264")
         self._framer = Framer(
             codec or "h264",
@@ -61,7 +61,7 @@ class Reading:
             raise SourceError("changed", f"{opened.name} is another kind of video now")
         self._timeline.follow_on()
         if self._transcoder is not None:
-            self._transcoder.decode_with(opened.decoder)
+            self._transcoder.decode_with(opened)
 
     def run(self, opened: OpenSource) -> None:
         """Until the source ends, `stop` is set or the queue is closed. Raises SourceError."""

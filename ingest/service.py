@@ -6,21 +6,45 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 
 from confluent_kafka import KafkaException, Producer
 
-from ingest.camera import Camera
+from ingest.camera import Camera, Past
 from ingest.camera_topic import Cameras, CameraTopic
 from ingest.clock import ArrivalClock
 from ingest.limits import Limits
+from ingest.log_tail import last_record
 from ingest.publisher import Publisher, bounded_producer
+from ingest.take import Outage
 from runtime import kafka
 from runtime.config import Settings
 from runtime.health import HealthServer
 from runtime.logging import logger
+from runtime.metrics import (
+    INGEST_BYTES,
+    INGEST_CONNECTED,
+    INGEST_FAILURES,
+    INGEST_LOST,
+    INGEST_PUBLISHED,
+    INGEST_QUEUE,
+    INGEST_RECEIVED,
+    INGEST_SESSIONS,
+)
 from schemas.analysis import CameraSpec
 from schemas.messages import Heartbeat
-from schemas.topics import CAMERAS, TOPICS
+from schemas.topics import CAMERAS, FRAMES, TOPICS
+
+PER_CAMERA = (
+    INGEST_RECEIVED,
+    INGEST_PUBLISHED,
+    INGEST_LOST,
+    INGEST_BYTES,
+    INGEST_SESSIONS,
+    INGEST_FAILURES,
+    INGEST_CONNECTED,
+    INGEST_QUEUE,
+)
 
 
 class Service:
@@ -33,8 +57,6 @@ class Service:
         self._log = logger("ingest")
         self._process = f"ingest-{socket.gethostname()}-{os.getpid()}"
         self._cameras: dict[str, Camera] = {}
-        self._retired: list[Camera] = []
-        self._floors: dict[str, int] = {}
         self._lock = threading.Lock()
         self._topic: CameraTopic | None = None
         self._health = HealthServer(settings.http_host, settings.http_port, self._not_live, self._not_ready)
@@ -120,22 +142,46 @@ class Service:
             self._publisher,
             self._limits,
             self._clock,
-            floor_ns=self._floors.get(spec.id, 0),
-            on_end=self._batch_ended if spec.batch else None,
+            recall=partial(self._recall, spec, resuming=not (self._topic and self._topic.loaded)),
+            on_end=self._ended,
+            on_gone=self._gone,
         )
         self._cameras[spec.id] = camera
         camera.start()
         self._log.info("camera added", camera=spec.id, batch=spec.batch)
 
     def _remove(self, camera: str) -> None:
-        gone = self._cameras.pop(camera)
-        gone.stop()
-        if not gone.spec.batch:
-            self._floors[camera] = gone.highest_ns
+        self._cameras.pop(camera).stop()
 
-    def _batch_ended(self, camera: str) -> None:
-        """Kafka has its end: the upload needs no camera any more, so that no restart reads it again."""
-        self._publisher.tombstone(CAMERAS.name, camera.encode())
+    def _recall(self, spec: CameraSpec, resuming: bool) -> Past:
+        """`resuming`: the camera was there before this process, so what is missing since the log's end is an outage;
+        one that was added or changed just now has missed nothing."""
+        if spec.batch:
+            return Past()
+        try:
+            last = last_record(self._settings.kafka, FRAMES.name, spec.id)
+        except KafkaException as error:
+            self._log.warning("the log's end could not be read", camera=spec.id, error=error.args[0].str())
+            return Past()
+        if last is None:
+            return Past()
+        outage = Outage("ingest_away", last.captured_ns) if resuming and not last.ended else None
+        return Past(last.captured_ns, outage)
+
+    def _ended(self, camera: str) -> None:
+        with self._lock:
+            ended = self._cameras.get(camera)
+        if ended is not None and ended.spec.batch:
+            # an upload needs no camera any more, and no restart shall read it again
+            self._publisher.tombstone(CAMERAS.name, camera.encode())
+
+    def _gone(self, camera: str) -> None:
+        """Uploads come and go: their metrics must not pile up."""
+        with self._lock:
+            if camera in self._cameras:
+                return
+        for metric in PER_CAMERA:
+            metric.remove_by_labels({"camera": camera})
 
     def _stop_cameras(self) -> None:
         with self._lock:
@@ -153,6 +199,8 @@ class Service:
     def _not_live(self) -> str:
         if self._publisher.failure:
             return self._publisher.failure
+        if self._topic is not None and not self._publisher.alive:
+            return "a thread of the publisher has ended"
         if self._topic is not None and not self._topic.alive:
             return "the cameras are no longer followed"
         return ""

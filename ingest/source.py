@@ -107,8 +107,10 @@ class OpenSource:
         )
         """has an end, and can wait while Kafka does not take more"""
         context = self.stream.codec_context
-        untimed = self._container.format.name in _UNTIMED_FORMATS and context.has_b_frames
-        self.codec: Codec | None = None if untimed else _PASSED_THROUGH.get(context.name)
+        self.untimed = self._container.format.name in _UNTIMED_FORMATS
+        """only decoding times are known"""
+        reordered = self.untimed and context.has_b_frames
+        self.codec: Codec | None = None if reordered else _PASSED_THROUGH.get(context.name)
         """None: has to be transcoded"""
         self.decoder: Any = context
         self.codec_name: str = context.name
@@ -117,6 +119,7 @@ class OpenSource:
         self.rate: Fraction | None = Fraction(rate) if rate and 0.1 <= rate <= 240 else None
         self.extradata: bytes | None = context.extradata
         boxed = bool(self.extradata) and not (self.extradata or b"").startswith((b"\0\0\1", b"\0\0\0\1"))
+        self._packets, self._last_pts = 0, 0
         self._filter = BitStreamFilterContext(_FILTERS[self.codec], self.stream) if self.codec and boxed else None
 
     def packets(self) -> "Iterator[Packet[Any]]":
@@ -125,12 +128,25 @@ class OpenSource:
             for packet in self._container.demux(self.stream):
                 if packet.size == 0:
                     continue
+                self._packets += 1
+                if packet.pts is not None:
+                    self._last_pts = max(self._last_pts, packet.pts)
                 if self._filter is None:
                     yield packet
                 else:
                     yield from self._filter.filter(packet)
         except (FFmpegError, OSError, ValueError) as error:
             raise _failed("read", self.name, error) from error
+
+    def check_complete(self) -> None:
+        """After the last packet of a file: raises SourceError when its index promises more than it holds."""
+        promised = self.stream.frames
+        if not promised or self._packets >= promised or self.stream.duration is None:
+            return
+        missing = (self.stream.start_time or 0) + self.stream.duration - self._last_pts
+        # an edit list may leave out pictures of the index, and then the duration leaves them out too
+        if missing * self.time_base > 1:
+            raise SourceError("truncated", f"{self.name} ends early: {self._packets} of {promised} pictures are there")
 
     def close(self) -> None:
         self._container.close()

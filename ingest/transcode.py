@@ -9,7 +9,7 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 
 from ingest.framing import Coded
-from ingest.source import SourceError
+from ingest.source import OpenSource, SourceError
 from ingest.timeline import Timeline
 
 _GOP_SECONDS: Final = Fraction(3, 2)
@@ -27,12 +27,11 @@ _OPTIONS: Final = {
 class Transcoder:
     """One picture in, one access unit out: nothing is added to reach a frame rate, and nothing is dropped."""
 
-    def __init__(self, decoder: Any, time_base: Fraction, rate: Fraction | None, timeline: Timeline) -> None:
-        """`decoder`: the stream's codec context. `timeline` repairs the decoder's timestamps."""
-        self._decoder = decoder
-        self._decoder.thread_count = 1
-        self._time_base = time_base
-        self._rate = rate or Fraction(25)
+    def __init__(self, opened: OpenSource, timeline: Timeline) -> None:
+        """`timeline` repairs the decoder's timestamps."""
+        self.decode_with(opened)
+        self._time_base = opened.time_base
+        self._rate = opened.rate or Fraction(25)
         self._timeline = timeline
         self._encoder: Any = None
         self._last_pts: int | None = None
@@ -41,10 +40,11 @@ class Transcoder:
         self.corrupt = 0
         """packets that did not decode, since the caller last set it to 0"""
 
-    def decode_with(self, decoder: Any) -> None:
-        """The same file was opened again."""
-        self._decoder = decoder
+    def decode_with(self, opened: OpenSource) -> None:
+        """Also when the same file was opened again."""
+        self._decoder: Any = opened.decoder
         self._decoder.thread_count = 1
+        self._untimed = opened.untimed
 
     def push(self, packet: "Packet[Any]", arrival_ns: int) -> list[Coded]:
         """Raises SourceError when nothing decodes any more."""
@@ -72,7 +72,9 @@ class Transcoder:
         width, height = max(2, frame.width & ~1), max(2, frame.height & ~1)
         if self._encoder is None or (self._encoder.width, self._encoder.height) != (width, height):
             self._open(width, height)
-        pts = self._timeline.place(frame.pts, arrival_ns, entry=False)
+        # the demuxer's guess at presentation times is in decode order there; the decoder hands pictures out in time
+        shown = frame.dts if self._untimed else frame.pts
+        pts = self._timeline.place(shown, arrival_ns, entry=False)
         if self._last_pts is not None and pts <= self._last_pts:
             pts = self._last_pts + 1
         self._last_pts = pts

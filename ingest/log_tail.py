@@ -1,0 +1,65 @@
+"""What the log already holds of a camera, so that a new process goes on where the last one ended."""
+
+from typing import Final, cast
+
+from aiokafka.partitioner import murmur2
+from confluent_kafka import Consumer, TopicPartition
+from msgspec import Struct
+
+from runtime import kafka
+from schemas import codec
+from schemas.messages import End, Gap
+from schemas.topics import PARTITIONS
+
+_STEPS: Final = (64, 2048)
+"""records read from a partition's end; a camera that shares it with many others may need the second"""
+_TIMEOUT: Final = 10.0
+
+
+class LastRecord(Struct, frozen=True):
+    captured_ns: int
+    ended: bool
+    """the last record is an `end`: nothing is missing behind it"""
+
+
+def last_record(bootstrap: str, topic: str, camera: str) -> LastRecord | None:
+    """The latest capture time of a camera in the tail of its partition; None when it has left no trace there.
+
+    Raises KafkaException when Kafka does not answer.
+    """
+    key = camera.encode()
+    partition = TopicPartition(topic, (murmur2(key) & 0x7FFFFFFF) % PARTITIONS)
+    consumer = kafka.consumer(bootstrap, f"rewatch-tail-{camera}", **{"queued.max.messages.kbytes": 16_384})
+    try:
+        low, high = consumer.get_watermark_offsets(partition, timeout=_TIMEOUT)
+        for step in _STEPS:
+            start = max(low, high - step)
+            found = _latest(consumer, TopicPartition(topic, partition.partition, start), high, key)
+            if found is not None or start == low:
+                return found
+        return None
+    finally:
+        consumer.close()
+
+
+def _latest(consumer: Consumer, start: TopicPartition, high: int, key: bytes) -> LastRecord | None:
+    captured_ns, ended = 0, False
+    if start.offset >= high:
+        return None
+    consumer.assign([start])
+    while True:
+        message = consumer.poll(_TIMEOUT)
+        if message is None or message.error() is not None:
+            # the end, or records deleted meanwhile: what was read stands
+            break
+        if message.key() == key:
+            try:
+                record = codec.decode(key, message.value(), cast(codec.Headers, message.headers() or []))
+            except codec.CodecError:
+                continue
+            latest = record.to_ns if isinstance(record, Gap) else record.captured_ns
+            captured_ns, ended = max(captured_ns, latest), isinstance(record, End)
+        if (message.offset() or 0) >= high - 1:
+            break
+    consumer.unassign()
+    return LastRecord(captured_ns, ended) if captured_ns else None

@@ -5,15 +5,21 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_SECRETS = Path("/run/secrets")
+"""where Docker puts secrets: the file rewatch_influxdb_token stands for the variable REWATCH_INFLUXDB_TOKEN"""
+
 
 class Settings(BaseSettings):
     """Every field is also an environment variable with the prefix `REWATCH_`."""
 
-    model_config = SettingsConfigDict(env_prefix="REWATCH_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="REWATCH_", frozen=True, extra="ignore", secrets_dir=_SECRETS if _SECRETS.is_dir() else None
+    )
 
     kafka: str = Field("127.0.0.1:9092", description="bootstrap servers, comma-separated")
     replication_factor: int = Field(1, ge=1, description="of the topics that this process creates")
     triton: str = Field("127.0.0.1:8001", description="gRPC address of Triton")
+    triton_http: str = Field("http://127.0.0.1:8000", description="HTTP address of Triton; empty: models go unchecked")
     triton_shared_memory: bool = Field(True, description="inputs through system shared memory; needs the same host")
     redis: str = Field("redis://127.0.0.1:6379/0", description="cache; may be deleted at any time")
 

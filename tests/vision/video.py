@@ -1,5 +1,6 @@
 """Encoded streams and demuxed clips for the decoder's tests."""
 
+import functools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -36,9 +37,17 @@ def encode(
     count: int = 30,
     size: tuple[int, int] = (96, 64),
     keyframe_every: int = 10,
-    **options: str,
+    options: dict[str, str] | None = None,
+    **more: str,
 ) -> list[AccessUnit]:
     """A square moving over noise, as access units; GOPs as the encoder made them."""
+    return list(_encoded(codec, count, size, keyframe_every, (*(options or {}).items(), *more.items())))
+
+
+@functools.cache
+def _encoded(
+    codec: Codec, count: int, size: tuple[int, int], keyframe_every: int, options: tuple[tuple[str, str], ...]
+) -> tuple[AccessUnit, ...]:
     encoder = av.CodecContext.create("libx264" if codec == "h264" else "libx265", "w")
     assert isinstance(encoder, av.VideoCodecContext)
     encoder.width, encoder.height = size
@@ -48,7 +57,7 @@ def encode(
     encoder.gop_size = keyframe_every
     encoder.thread_count = 1
     if codec == "hevc":
-        encoder.options = {"x265-params": "log-level=none:pools=none:frame-threads=1:repeat-headers=1", **options}
+        encoder.options = {"x265-params": "log-level=none:pools=none:frame-threads=1:repeat-headers=1", **dict(options)}
     else:
         encoder.options = dict(options)
     noise = np.random.default_rng(7).integers(0, 60, (size[1], size[0], 3), dtype=np.uint8)
@@ -69,7 +78,7 @@ def encode(
         assert packet.pts is not None
         units.append(access_unit(codec, gop, index, packet.pts, bytes(packet), size))
         index += 1
-    return units
+    return tuple(units)
 
 
 def demux(path: Path) -> Iterator[AccessUnit]:
@@ -89,3 +98,54 @@ def demux(path: Path) -> Iterator[AccessUnit]:
                 assert out.pts is not None
                 yield access_unit(codec, gop, index, out.pts, bytes(out), size)
                 index += 1
+
+
+def without_reordering_info(data: bytes) -> bytes:
+    """An H.264 access unit whose parameter set carries no VUI, as many cameras send it."""
+    parts = data.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")
+    rewritten = [_without_vui(part) if part[:1] and part[0] & 31 == 7 else part for part in parts]
+    return b"\0\0\0\1".join(rewritten)
+
+
+def _without_vui(sps: bytes) -> bytes:
+    """A sequence parameter set cut at vui_parameters_present_flag, which becomes 0 (H.264, 7.3.2.1.1)."""
+    payload = sps[1:].replace(b"\0\0\3", b"\0\0")
+    bits = "".join(f"{byte:08b}" for byte in payload)
+    place = 24
+
+    def skip_ue() -> int:
+        nonlocal place
+        zeros = bits.index("1", place) - place
+        value = int(bits[place + zeros : place + 2 * zeros + 1], 2) - 1
+        place += 2 * zeros + 1
+        return value
+
+    skip_ue()
+    if payload[0] in (100, 110, 122, 244):
+        assert skip_ue() != 3
+        skip_ue(), skip_ue()
+        assert bits[place + 1] == "0", "scaling matrices"
+        place += 2
+    skip_ue()
+    order = skip_ue()
+    assert order in (0, 2)
+    if order == 0:
+        skip_ue()
+    skip_ue()
+    place += 1
+    skip_ue(), skip_ue()
+    place += 1 if bits[place] == "1" else 2
+    place += 1
+    place += 1
+    if bits[place - 1] == "1":
+        for _ in range(4):
+            skip_ue()
+    cut = bits[:place] + "0" + "1"
+    cut += "0" * (-len(cut) % 8)
+    raw = bytes(int(cut[i : i + 8], 2) for i in range(0, len(cut), 8))
+    escaped = bytearray()
+    for byte in raw:
+        if len(escaped) >= 2 and escaped[-1] == escaped[-2] == 0 and byte <= 3:
+            escaped.append(3)
+        escaped.append(byte)
+    return sps[:1] + bytes(escaped)

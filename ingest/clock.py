@@ -1,13 +1,12 @@
 """Capture time: when a picture was taken, in nanoseconds since 1970, from its place on the timeline."""
 
 import time
-from collections import deque
 from fractions import Fraction
 from typing import Final
 
 _NS: Final = 10**9
 _TOLERANCE_NS: Final = _NS
-_WINDOW_NS: Final = 5 * _NS
+_PATIENCE_NS: Final = 5 * _NS
 _PAUSE_NS: Final = 10_000_000
 _LONGEST_BURST: Final = 256
 
@@ -37,8 +36,7 @@ class CaptureClock:
         """`time_base`: seconds per tick."""
         self._numerator, self._denominator = (time_base * _NS).as_integer_ratio()
         self._pts, self._ns = pts, captured_ns
-        self._least_late: deque[tuple[int, int]] = deque()
-        self._since_ns: int | None = None
+        self._late_since_ns: int | None = None
         self.parted = False
 
     def at(self, pts: int) -> int:
@@ -46,18 +44,12 @@ class CaptureClock:
 
     def observe(self, pts: int, arrival_ns: int) -> None:
         late = arrival_ns - self.at(pts)
-        window = self._least_late
-        # ascending in lateness, so that the front is the least of the window
-        while window and window[-1][1] >= late:
-            window.pop()
-        window.append((arrival_ns, late))
-        # one stays that is older than the window: after a pause the first packets are late, and soon no longer
-        while len(window) > 1 and window[1][0] <= arrival_ns - _WINDOW_NS:
-            window.popleft()
-        if self._since_ns is None:
-            self._since_ns = arrival_ns
-        full = arrival_ns - self._since_ns >= _WINDOW_NS
-        self.parted = late < -_TOLERANCE_NS or (full and window[0][1] > _TOLERANCE_NS)
+        if late <= _TOLERANCE_NS:
+            self._late_since_ns = None
+        elif self._late_since_ns is None:
+            self._late_since_ns = arrival_ns
+        lasting = self._late_since_ns is not None and arrival_ns - self._late_since_ns >= _PATIENCE_NS
+        self.parted = late < -_TOLERANCE_NS or lasting
 
 
 class Anchor:

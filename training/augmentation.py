@@ -13,10 +13,10 @@ LEAST_VISIBLE = 0.35
 """share of a box's area that must still be in the picture"""
 
 
-def augment(sample: Sample, rng: np.random.Generator) -> Sample:
-    """A changed copy; all chance comes from `rng`."""
-    pixels, boxes = _move(sample.pixels, sample.boxes, rng)
-    height, width = pixels.shape[:2]
+def augment(sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
+    """A changed copy of `size` (height, width), a part of the picture or all of it; all chance comes from `rng`."""
+    pixels, boxes = _move(sample.pixels, sample.boxes, rng, size)
+    height, width = size
     if rng.random() < 0.5:
         pixels = np.ascontiguousarray(pixels[:, ::-1])
         boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], 1)
@@ -27,20 +27,23 @@ def augment(sample: Sample, rng: np.random.Generator) -> Sample:
     return Sample(pixels, clipped[keep], sample.labels[keep], sample.variant)
 
 
-def _move(pixels: Pixels, boxes: Boxes, rng: np.random.Generator) -> tuple[Pixels, Boxes]:
-    """Zoom about a random point, sides scaled alike but for 10%."""
-    if rng.random() < 0.2:
-        return np.array(pixels), boxes
-    height, width = pixels.shape[:2]
-    zoom = float(np.exp(rng.uniform(np.log(0.7), np.log(1.7))))
+def _move(pixels: Pixels, boxes: Boxes, rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pixels, Boxes]:
+    """Zoom, sides scaled alike but for 10%, and look mostly where objects are."""
+    zoom = float(np.exp(rng.uniform(np.log(0.7), np.log(1.5))))
     stretch = rng.uniform(0.95, 1.05)
-    sx, sy = zoom * stretch, zoom / stretch
-    # a shrunk picture lies anywhere within the canvas, an enlarged one shows any part of itself
-    tx, ty = rng.uniform(0, 1) * (width - width * sx), rng.uniform(0, 1) * (height - height * sy)
-    matrix = np.array([[sx, 0, tx], [0, sy, ty]])
+    scale = np.array([zoom * stretch, zoom / stretch])
+    canvas, whole = np.array(size[::-1]), np.array(pixels.shape[1::-1]) * scale
+    # an enlarged picture shows any part of itself, a shrunk one lies anywhere within the canvas
+    low, high = np.minimum(canvas - whole, 0), np.maximum(canvas - whole, 0)
+    shift = rng.uniform(low, high)
+    if len(boxes) and rng.random() < 0.7:
+        box = boxes[rng.integers(len(boxes))]
+        wanted = rng.uniform(0.2, 0.8, 2) * canvas - (box[:2] + box[2:]) / 2 * scale
+        shift = np.clip(wanted, low, high)
+    matrix = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
     flags = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
-    moved = cv2.warpAffine(pixels, matrix, (width, height), flags=flags, borderValue=(PAD, PAD, PAD))
-    return moved.astype(np.uint8), (boxes * [sx, sy, sx, sy] + [tx, ty, tx, ty]).astype(np.float32)
+    moved = cv2.warpAffine(pixels, matrix, (size[1], size[0]), flags=flags, borderValue=(PAD, PAD, PAD))
+    return moved.astype(np.uint8), (boxes * np.tile(scale, 2) + np.tile(shift, 2)).astype(np.float32)
 
 
 def _colour(pixels: Pixels, rng: np.random.Generator) -> Pixels:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-THRESHOLDS = np.arange(0.5, 1.0, 0.05)
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
 _LEVELS = np.linspace(0, 1, 101)
 _MOST = 100
 

@@ -17,11 +17,12 @@ STRIDES = (8, 16, 32)
 
 
 class ConvUnit(nn.Module):
-    """Convolution, batch norm, ReLU."""
+    """Convolution, batch norm, ReLU. The output is the input's size over the stride."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        padding = (kernel - stride + 1) // 2
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
         self.norm = nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.03)
         self.relu = nn.ReLU(inplace=True)
 
@@ -64,7 +65,8 @@ class Backbone(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         low, middle, high = self.widths
-        self.stem = nn.Sequential(ConvUnit(3, 16, 3, 2), ConvUnit(16, 32, 3, 2), CspStage(32, 32, 1))
+        # one wide stride instead of two small ones: the maps at half the picture's size would cost most of the time
+        self.stem = nn.Sequential(ConvUnit(3, 32, 6, 4))
         self.low = nn.Sequential(ConvUnit(32, low, 3, 2), CspStage(low, low, 2))
         self.middle = nn.Sequential(ConvUnit(low, middle, 3, 2), CspStage(middle, middle, 2))
         self.high = nn.Sequential(ConvUnit(middle, high, 3, 2), CspStage(high, high, 1))

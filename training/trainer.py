@@ -32,8 +32,10 @@ class Recipe(Struct, frozen=True):
     weight_decay: float = 0.02
     warmup_steps: int = 150
     plain_steps: int = 0
-    """last steps without augmentation, so that the network ends on pictures as they are"""
+    """last steps on whole pictures as they are, so that the network ends on what it will see"""
     average_decay: float = 0.998
+    crop: tuple[int, int] = (192, 320)
+    """height and width of the parts that are learnt from: objects as large as they are, half the computing"""
 
 
 class Trainer:
@@ -54,7 +56,6 @@ class Trainer:
             [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
             lr=recipe.peak_rate,
         )
-        self._centres, self._strides = grid(*samples.pixels.shape[1:3])
 
     def run(self, checkpoint: Path, every: int, report: Callable[[int, float, float], None]) -> None:
         """To the last step; saves every `every` steps and tells `report` (step, class loss, box loss)."""
@@ -71,7 +72,7 @@ class Trainer:
         pixels, truth = self._batch()
         self.network.train()
         raw = self.network(pixels)
-        class_loss, box_loss = detection_loss(raw, self._centres, self._strides, truth)
+        class_loss, box_loss = detection_loss(raw, *grid(*pixels.shape[2:]), truth)
         self._optimiser.zero_grad(set_to_none=True)
         (class_loss + box_loss).backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
@@ -120,8 +121,11 @@ class Trainer:
         for place in range(self.step * recipe.batch, (self.step + 1) * recipe.batch):
             order = np.random.default_rng((recipe.seed, place // count)).permutation(count)
             sample = self._samples[int(order[place % count])]
-            chosen.append(sample if plain else augment(sample, np.random.default_rng((recipe.seed, 1, place))))
+            chosen.append(sample if plain else self._augmented(sample, place))
         return to_tensor(np.stack([s.pixels for s in chosen])), _truth(chosen)
+
+    def _augmented(self, sample: Sample, place: int) -> Sample:
+        return augment(sample, np.random.default_rng((self.recipe.seed, 1, place)), self.recipe.crop)
 
     @torch.no_grad()
     def _follow(self) -> None:

@@ -21,7 +21,8 @@ CELL = 2 * 8 + 3  # row 2, column 3 of stride 8: centre (28, 20)
 def rows(model: ModelProto, chosen: Family, labels: tuple[str, ...], picture: int = 0) -> NDArray[np.float32]:
     served = wrap(prepare(model), chosen, "tested", labels, Suppression(score=0.05, rows=5))
     images = np.full((1, 64, 64, 3), picture, np.uint8)
-    return np.asarray(session(served.graph.SerializeToString()).run([OUTPUT], {INPUT: images})[0])[0]
+    batch: NDArray[np.float32] = np.asarray(session(served.graph.SerializeToString()).run([OUTPUT], {INPUT: images})[0])
+    return np.asarray(batch[0], np.float32)
 
 
 def logit(p: float) -> float:
@@ -33,7 +34,7 @@ def test_yolox(opset: int) -> None:
     table = np.zeros((ANCHORS, 7), np.float32)
     table[CELL] = [0.5, 0.25, np.log(2), np.log(3), 0.9, 0.1, 0.8]
     found = rows(network({"output": table}, opset=opset), family("yolox"), ("a", "b"))
-    np.testing.assert_allclose(found[0], [20, 6, 36, 30, 0.72, 1], rtol=1e-5)
+    np.testing.assert_allclose(found[0], np.array([20, 6, 36, 30, 0.72, 1]), rtol=1e-5)
     assert not found[1:].any()
 
 
@@ -42,14 +43,14 @@ def test_yolox_uses_each_cell_s_own_stride() -> None:
     table[64 + 4 + 1] = [0, 0, 0, 0, 1, 1]  # row 1, column 1 of stride 16
     table[ANCHORS - 1] = [0, 0, 0, 0, 1, 0.5]  # row 1, column 1 of stride 32
     found = rows(network({"output": table}), family("yolox"), ("a",))
-    np.testing.assert_allclose(found[:2], [[8, 8, 24, 24, 1, 0], [16, 16, 48, 48, 0.5, 0]])
+    np.testing.assert_allclose(found[:2], np.array([[8, 8, 24, 24, 1, 0], [16, 16, 48, 48, 0.5, 0]]))
 
 
 def test_yolov8() -> None:
     table = np.zeros((6, ANCHORS), np.float32)
     table[:, 40] = [30, 20, 10, 8, 0.3, 0.6]
     found = rows(network({"output0": table}), family("yolov8"), ("a", "b"))
-    np.testing.assert_allclose(found[0], [25, 16, 35, 24, 0.6, 1], rtol=1e-6)
+    np.testing.assert_allclose(found[0], np.array([25, 16, 35, 24, 0.6, 1]), rtol=1e-6)
     assert not found[1:].any()
 
 
@@ -66,7 +67,7 @@ def test_nanodet(activated: bool) -> None:
     ends = {name: "Sigmoid" for name in tables if activated and name.startswith("scores")}
     model = network(tables, ends=ends)
     found = rows(model, family("nanodet"), ("a", "b", "c"))
-    np.testing.assert_allclose(found[0], [20, 4, 52, 28, 0.7, 1], rtol=1e-4)
+    np.testing.assert_allclose(found[0], np.array([20, 4, 52, 28, 0.7, 1]), rtol=1e-4)
     assert not found[1:].any()
 
 
@@ -78,7 +79,7 @@ def test_ssd_with_its_softmax_inside() -> None:
     boxes[4] = [0.25, 0.5, 0.75, 1]
     model = network({"scores": scores, "boxes": boxes})
     found = rows(model, family("ssd"), ("a", "b"))
-    np.testing.assert_allclose(found[0], [16, 32, 48, 64, 0.75, 1], rtol=1e-5)
+    np.testing.assert_allclose(found[0], np.array([16, 32, 48, 64, 0.75, 1]), rtol=1e-5)
     np.testing.assert_array_equal(found[1:, 4], 0)
 
 
@@ -86,7 +87,7 @@ def test_sides() -> None:
     table = np.full((6, ANCHORS), -20, np.float32)
     table[:, CELL] = [logit(0.2), logit(0.9), 1, 2, 3, 0.5]
     found = rows(network({"output": table}), sides.FAMILY, ("a", "b"))
-    np.testing.assert_allclose(found[0], [20, 4, 52, 24, 0.9, 1], rtol=1e-5)
+    np.testing.assert_allclose(found[0], np.array([20, 4, 52, 24, 0.9, 1]), rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What is accepted as a detector's network, and how its batch is freed."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ def outputs(ready: RawNetwork, batch: NDArray[np.float32]) -> list[NDArray[np.fl
     return [np.asarray(o) for o in session(ready.model.SerializeToString()).run(None, {ready.input: batch})]
 
 
-def graph(nodes: list[onnx.NodeProto], weights: dict[str, NDArray[np.generic]], output: list[int]) -> ModelProto:
+def graph(nodes: list[onnx.NodeProto], weights: Mapping[str, NDArray[np.int64]], output: list[int]) -> ModelProto:
     """A network on 1x3x8x8 pictures."""
     images = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 8, 8])
     last = helper.make_tensor_value_info("output", TensorProto.FLOAT, output)

@@ -107,4 +107,4 @@ def test_classes_share_one_place_only_when_told_to() -> None:
     one = suppressed(boxes, scores, Suppression(rows=3, across_classes=True))
     two = suppressed(boxes, scores, Suppression(rows=3, across_classes=False))
     assert (one[0, :, 4] > 0).sum() == 1
-    np.testing.assert_allclose(two[0, :, 4:], [[0.9, 0], [0.8, 1], [0, 0]])
+    np.testing.assert_allclose(two[0, :, 4:], np.array([[0.9, 0], [0.8, 1], [0, 0]]))

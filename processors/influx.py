@@ -12,7 +12,7 @@ from influxdb_client.rest import ApiException
 
 from processors.errors import RetryError
 from processors.influx_points import SLOTTED, Held, Place, assign, place_of, point, probe, spans, tidy_tags
-from processors.store import Query, Record, Refused, Table, captured_ns, from_json, in_order, table_of
+from processors.store import MAX_NS, Query, Record, Refused, Table, captured_ns, from_json, in_order, table_of
 from schemas.topics import MAX_RESULT_BYTES
 
 _SERVICE: Final = "influxdb"
@@ -42,11 +42,19 @@ class InfluxStore:
         return self._write([(record, point(record, slot)) for record, slot in chosen])
 
     def read(self, query: Query) -> list[Record]:
-        rows = self._ask(f'{self._from(query)} |> filter(fn: (r) => r._field == "json") |> keep(columns: ["_value"])')
+        """Where `limit` cuts through records of one moment, which of them remain is InfluxDB's choice."""
+        if query.end_ns <= query.start_ns or query.limit == 0:
+            return []
+        flux = f'{self._from(query)} |> filter(fn: (r) => r._field == "json") |> keep(columns: ["_time", "_value"])'
+        if query.limit is not None:
+            flux += f' |> group() |> sort(columns: ["_time"], desc: true) |> limit(n: {query.limit:d})'
+        rows = self._ask(flux)
         return in_order((from_json(query.table, row["_value"]) for row in rows), query.limit)
 
     def count(self, query: Query) -> int:
         """As InfluxDB counts them."""
+        if query.end_ns <= query.start_ns:
+            return 0
         rows = self._ask(f'{self._from(query)} |> filter(fn: (r) => r._field == "revision") |> group() |> count()')
         return sum(int(row["_value"]) for row in rows)
 
@@ -113,18 +121,21 @@ class InfluxStore:
     # --- asking -----------------------------------------------------------------------------------------------------
 
     def _from(self, query: Query) -> str:
+        # 1.8 takes the end of a range for its last point, 2 for the first point behind it
+        end = f" |> filter(fn: (r) => r._time < time(v: {query.end_ns:d}))" if query.end_ns < MAX_NS else ""
         only = f" and r.camera == {_text(query.camera)}" if query.camera is not None else ""
         return (
             f"from(bucket: {_text(self._bucket)}) "
             f"|> range(start: time(v: {query.start_ns:d}), stop: time(v: {query.end_ns:d})) "
             f'|> filter(fn: (r) => r._measurement == "{query.table}"{only})'
+            f"{end}"
         )
 
     def _ask(self, flux: str) -> list[dict[str, Any]]:
         try:
             return [record.values for record in self._asker.query_stream(flux)]
         except ApiException as error:
-            raise RetryError(_SERVICE, _reason(error)) from error
+            raise RetryError(_SERVICE, f"bucket {self._bucket}: {_reason(error)}") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise RetryError(_SERVICE, str(error)) from error
 
@@ -143,7 +154,7 @@ def _text(value: str) -> str:
 
 
 def _reason(error: ApiException) -> str:
-    body = error.body if isinstance(error.body, str) else ""
+    body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
     try:
         answer = json.loads(body)
         text = str(answer.get("message") or answer.get("error") or body)

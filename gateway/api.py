@@ -87,10 +87,60 @@ class CameraSums(BaseModel):
     frames: FrameSums
     unread: int = Field(description="published access units that no worker has accounted for yet")
     reconciles: bool = Field(
-        description="received = published + lost, published = decoded + failed + unread, decoded = inferred + skipped"
+        description="by GOP: received = published + lost, published = decoded + failed, decoded = inferred + skipped"
     )
 
 
 class LedgerSums(BaseModel):
     cameras: list[CameraSums]
-    complete: bool = Field(description="false: the time allowed ran out before the log's end")
+    complete: bool = Field(description="false: the time or the memory allowed ran out before the log's end")
+
+
+class ModelUsed(BaseModel):
+    name: str = Field(examples=["yolox-nano"])
+    version: str | None = Field(default=None, description="null when no frame was inferred", examples=["1"])
+
+
+class JobLatency(BaseModel):
+    p50: float
+    p95: float
+    p99: float
+
+
+class AnalysisResult(BaseModel):
+    job: str
+    file: str
+    frames: FrameSums
+    tracks: dict[str, int] = Field(
+        description="distinct tracks by class; a track's class is the one it had most often", examples=[{"car": 8}]
+    )
+    counts: dict[str, int] = Field(description="crossings of each line, both directions", examples=[{"stop-line": 8}])
+    events: list[dict[str, Any]] = Field(description="the first 10 000; all of them: `GET /events?camera=<job>`")
+    events_total: int
+    flow: list[dict[str, Any]]
+    model: ModelUsed
+    latency_ms: JobLatency | None = Field(
+        default=None, description="from the worker having a frame to its results being published"
+    )
+    error: str | None = Field(default=None, description="why the file could be read only in part")
+
+
+class JobAccepted(BaseModel):
+    job: str = Field(examples=["job-0f6c…"])
+    status_url: str = Field(examples=["/jobs/job-0f6c…"])
+    state: str = "queued"
+
+
+class Progress(BaseModel):
+    published: int = Field(description="frames read from the file so far")
+    analysed: int
+
+
+class JobInfo(BaseModel):
+    job: str
+    file: str
+    model: str
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    progress: Progress
+    error: str | None = None
+    result: AnalysisResult | None = None

@@ -13,10 +13,13 @@ from fastapi.staticfiles import StaticFiles
 
 from gateway.guard import Guard, Rate
 from gateway.hub import Hub
+from gateway.jobs import Jobs
 from gateway.kafka_log import KafkaLog
 from gateway.log import Log, LogUnavailable
+from gateway.models import AnyModel, Models, TritonModels
 from gateway.roster import Roster
-from gateway.routes import cameras, health, history, streams, video
+from gateway.routes import analyze, cameras, health, history, streams, video
+from gateway.routes import ledger as ledger_routes
 from gateway.services import Services
 from gateway.video import Channels
 from runtime.config import Settings
@@ -26,11 +29,22 @@ from schemas.topics import CAMERAS, DETECTIONS, EVENTS, HEARTBEATS, LEDGER
 _WEB: Final = Path(__file__).parent / "web"
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 _RETRY_SECONDS: Final = 2.0
+_RATE: Final = (50.0, 200.0)
+"""requests per second and burst of one client; the page needs about one a second"""
 
 
-def build_app(settings: Settings, *, log: Log | None = None, clock: Callable[[], float] = time.time) -> FastAPI:
+def build_app(
+    settings: Settings,
+    *,
+    log: Log | None = None,
+    models: Models | None = None,
+    clock: Callable[[], float] = time.time,
+) -> FastAPI:
     """Everything the gateway is, wired. Nothing runs before the application's lifespan begins."""
     port: Log = log if log is not None else KafkaLog(settings.kafka, settings.replication_factor)
+    catalogue = models
+    if catalogue is None:
+        catalogue = TritonModels(settings.triton_http) if settings.triton_http else AnyModel()
 
     def back(seconds: float) -> Callable[[], int]:
         return lambda: int((clock() - seconds) * 1000)
@@ -44,15 +58,19 @@ def build_app(settings: Settings, *, log: Log | None = None, clock: Callable[[],
     roster = Roster(clock)
     roster.follow(specs, detections, ledger, events, heartbeats)
     channels = Channels(port, clock)
-    services = Services(settings, port, events, detections, roster, channels, clock)
+    jobs = Jobs(port, roster, settings.uploads_dir, clock)
+    jobs.follow(ledger, detections)
+    services = Services(settings, port, events, detections, roster, channels, jobs, catalogue, clock)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(port.close)
-            tasks = [asyncio.create_task(_open_and_run(port, hubs))]
+            stack.push_async_callback(catalogue.close)
+            tasks = [asyncio.create_task(_open_and_run(port, hubs)), asyncio.create_task(jobs.sweep())]
             stack.push_async_callback(_cancel, tasks)
             stack.push_async_callback(channels.close)
+            stack.push_async_callback(jobs.close)
             yield
 
     app = FastAPI(
@@ -64,7 +82,8 @@ def build_app(settings: Settings, *, log: Log | None = None, clock: Callable[[],
         redoc_url=None,
         openapi_tags=_TAGS,
     )
-    for made in (cameras, history, streams, video, health):
+    app.state.services = services
+    for made in (cameras, history, ledger_routes, analyze, streams, video, health):
         app.include_router(made.router(services))
     app.mount("/static", StaticFiles(directory=_WEB), name="static")
 
@@ -76,7 +95,7 @@ def build_app(settings: Settings, *, log: Log | None = None, clock: Callable[[],
         Guard,
         token=settings.api_token.get_secret_value(),
         loopback_only=settings.http_host in _LOOPBACK,
-        rate=Rate(per_second=50, burst=200),
+        rate=Rate(*_RATE),
     )
     return app
 

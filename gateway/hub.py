@@ -89,8 +89,14 @@ class Hub:
                 log.warning("log away", topic=self.topic, error=str(error))
             except PositionGone as error:
                 log.error("records were deleted before they were read", topic=self.topic, error=str(error))
-                self.position = None
+                await self._skip_deleted()
             await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _skip_deleted(self) -> None:
+        with contextlib.suppress(LogUnavailable):
+            starts = await self._log.starts(self.topic)
+            if self.position is not None:
+                self.position = {p: max(offset, starts[p]) for p, offset in self.position.items()}
 
     async def _follow(self) -> None:
         if self.position is None:

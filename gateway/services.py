@@ -5,7 +5,9 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from gateway.hub import Hub
+from gateway.jobs import Jobs
 from gateway.log import Log
+from gateway.models import Models
 from gateway.roster import Roster
 from gateway.video import Channels
 from runtime.config import Settings
@@ -18,5 +20,7 @@ class Services(Struct, frozen=True):
     detections: Hub
     roster: Roster
     channels: Channels
+    jobs: Jobs
+    models: Models
     clock: Callable[[], float]
     """seconds since 1970"""

@@ -41,6 +41,7 @@ def access_units(
 ) -> Iterator[AccessUnit]:
     """`frames` units, one keyframe in GOP, in Annex B as an encoder without a container writes them."""
     encoder = av.CodecContext.create(codec, "w")
+    assert isinstance(encoder, av.VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
     encoder.time_base = Fraction(1, 90_000)
     encoder.framerate = Fraction(FPS)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -118,14 +118,20 @@ class Service:
             raise ServiceError(f"{self.name}: could not be launched{self.last_words()}")
         self.pid, self.started_at = int(line), time.monotonic()
 
-    def wait_ready(self, timeout: float | None = None) -> Self:
-        """Probe until it serves. Raises ServiceError when it ends or the time (seconds) is over."""
+    def raise_if_ended(self) -> None:
+        """Raises ServiceError with the exit code and the log's end if it doesn't run."""
+        if not self.running:
+            raise ServiceError(f"{self.name} ended with code {self.returncode}{self.last_words()}")
+
+    def wait_ready(self, timeout: float | None = None, others: Iterable["Service"] = ()) -> Self:
+        """Probe until it serves. Raises ServiceError when it or one of `others` ends or the time (s) is over."""
         limit = self.timeout if timeout is None else timeout
         deadline = time.monotonic() + limit
         pause = 0.05
         while True:
-            if not self.running:
-                raise ServiceError(f"{self.name} ended with code {self.returncode}{self.last_words()}")
+            self.raise_if_ended()
+            for other in others:
+                other.raise_if_ended()
             try:
                 self.probe()
             except Exception as error:

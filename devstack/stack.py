@@ -131,7 +131,7 @@ class Stack:
             for service in self._services.values():
                 service.start()
             for service in self._services.values():
-                service.wait_ready()
+                service.wait_ready(others=self._services.values())
         except BaseException:
             self.close()
             raise

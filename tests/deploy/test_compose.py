@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
+from cli.demo.clips import VIEWS
+from ingest.camera_file import load_cameras
 from runtime.config import Settings
 from schemas.analysis import Analysis
 from schemas.topics import MAX_FRAME_BYTES, TOPICS
+from tests.deploy import demo_cameras
 from tests.deploy.conftest import Run, settings
 from tests.rules.repository import ROOT
 
@@ -169,9 +172,9 @@ def test_our_containers_may_do_little() -> None:
 
 
 def test_everything_that_stays_up_has_a_health_check() -> None:
-    """Ours have the image's."""
+    """Ours have the image's; the RTSP server's image has neither a shell nor a client."""
     for name, service in SERVICES.items():
-        if service.get("restart") == "unless-stopped" and name not in OURS:
+        if service.get("restart") == "unless-stopped" and name not in {*OURS, "rtsp"}:
             assert "test" in service["healthcheck"], name
 
 
@@ -191,6 +194,21 @@ def test_the_example_env_file_names_every_variable() -> None:
             assert f"${{{name}:-{value}}}" in COMPOSE.read_text(), f"{name}: the example shows the default"
     for file in offered["COMPOSE_FILE"].split(":"):
         assert (ROOT / file).is_file()
+
+
+def test_the_simulated_cameras_are_configured_as_they_are_simulated() -> None:
+    """After a change of the simulator: python -m tests.deploy.demo_cameras > deploy/demo/cameras.yml"""
+    file = ROOT / "deploy" / "demo" / "cameras.yml"
+    assert file.read_text() == demo_cameras.text()
+    for view, camera in zip(VIEWS, load_cameras(file), strict=True):
+        service = SERVICES[view.camera]
+        assert camera.id == view.camera
+        assert service["profiles"] == ["demo"]
+        assert service["command"] == [
+            "simulate", "--out", camera.source.url, "--seed", str(view.seed), "--variant", view.variant,
+            "--seconds", "86400", "--realtime",
+        ]  # fmt: skip
+    assert "./deploy/demo/cameras.yml:/etc/rewatch/cameras.yml:ro" in SERVICES["demo-cameras"]["volumes"]
 
 
 def _prepare(folder: Path, **given: str) -> None:

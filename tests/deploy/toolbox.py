@@ -1,6 +1,6 @@
 """Programs that check what is deployed: composecheck, kubeconform, kustomize; built once from pinned Go modules.
 
-`python -m tests.deploy.toolbox` builds them ahead of the tests.
+`python -m tests.deploy.toolbox` builds them ahead of the tests. Wants Go 1.24 or newer.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from devstack.cache import cache_directory, installed
+from devstack.debian import go_path
 
 SOURCES = Path(__file__).with_name("tools")
 PROGRAMS = ("composecheck", "kubeconform", "kustomize")
@@ -24,7 +25,7 @@ def build() -> Path:
     """The folder of the programs, after building what is missing. Raises CalledProcessError, or OSError without Go."""
 
     def compile_into(target: Path) -> None:
-        environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
+        environment = {**os.environ, "PATH": go_path(), "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
         for output, package in ((target / "composecheck", "."), (target, "tool")):
             subprocess.run(
                 ["go", "build", "-o", str(output) if package == "." else f"{output}/", package],

@@ -11,7 +11,7 @@ from schemas.topics import TOPICS
 from tests.rules.repository import HOUSES, dotted, python_files, tree
 
 SETTINGS = Path("runtime/config.py")
-# Whole environments are handed on to servers and programs that these start; a variable of it they may not read.
+# These start servers and programs: they hand the whole environment on, and may look at PATH to find them.
 PASSES_ENVIRONMENT_ON = {"devstack", "cli"}
 KINDS_OF_METRIC = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
 
@@ -23,9 +23,17 @@ def _calls(path: Path) -> Iterator[ast.Call]:
 def _environment_readings(path: Path) -> Iterator[str]:
     """Where a file touches the environment, and whether it picks a variable or takes the whole."""
     module = tree(path)
-    picked = {
+    looking_for_programs = {
+        id(call.func.value)
+        for call in _calls(path)
+        if isinstance(call.func, ast.Attribute)
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+        and call.args[0].value == "PATH"
+    }
+    picked = {  # os.environ.get, os.environ["X"]
         id(node.value) for node in ast.walk(module) if isinstance(node, ast.Attribute | ast.Subscript)
-    }  # os.environ.get, os.environ["X"]
+    } - looking_for_programs
     for node in ast.walk(module):
         if isinstance(node, ast.ImportFrom) and node.module == "os":
             if {name.name for name in node.names} & {"environ", "environb", "getenv", "getenvb"}:

@@ -58,6 +58,8 @@ def create_topics(bootstrap: str, topics: Iterable[Topic], replication_factor: i
         if topic.cleanup == "compact":
             config["min.cleanable.dirty.ratio"] = "0.1"
             config["segment.ms"] = "600000"
+        if topic.stamped == "on arrival":
+            config["message.timestamp.type"] = "LogAppendTime"
         if replication_factor > 2:
             config["min.insync.replicas"] = "2"
         wanted.append(

@@ -19,13 +19,18 @@ class Topic(Struct, frozen=True):
     max_message_bytes: int
     content: str
     """the message types that a record's value holds"""
+    stamped: Literal["by writer", "on arrival"] = "by writer"
+    """what a record's timestamp is, and retention goes by"""
 
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 MAX_RESULT_BYTES = 1024 * 1024
 
 FRAMES = Topic("frames", PARTITIONS, "delete", 2 * DAY_MS, MAX_FRAME_BYTES, "access unit, gap, end")
-FRAMES_BATCH = Topic("frames-batch", PARTITIONS, "delete", DAY_MS, MAX_FRAME_BYTES, "access unit, gap, end")
+# a file's capture times may lie long before the retention: by them its frames would be deleted before they are read
+FRAMES_BATCH = Topic(
+    "frames-batch", PARTITIONS, "delete", DAY_MS, MAX_FRAME_BYTES, "access unit, gap, end", stamped="on arrival"
+)
 DETECTIONS = Topic("detections", PARTITIONS, "delete", 7 * DAY_MS, MAX_RESULT_BYTES, "Detections")
 EVENTS = Topic("events", PARTITIONS, "delete", 90 * DAY_MS, MAX_RESULT_BYTES, "Event")
 FLOW = Topic("flow", PARTITIONS, "delete", 90 * DAY_MS, MAX_RESULT_BYTES, "Flow")

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated
 
+import cv2
 import msgspec
 import typer
 from rich.console import Console
@@ -37,6 +38,7 @@ def simulate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Render a junction seen by a fixed camera, with exact ground truth beside it."""
+    cv2.setNumThreads(1)  # threads gain nothing on pictures of this size and cost others their cores
     try:
         width, height = _size(size)
         encoding = Encoding(

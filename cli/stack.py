@@ -26,7 +26,7 @@ from devstack.supervisor import StackSpec
 
 app = typer.Typer(no_args_is_help=True, help="The servers on this machine.")
 #: what `up` starts in the background; it gets the specification's path as last argument
-SUPERVISOR: Sequence[str] = (sys.executable, "-m", "devstack.supervisor")
+SUPERVISOR: Sequence[str] = (sys.executable, "-m", "cli.supervisor")
 
 Directory = Annotated[Path | None, typer.Option(help="Data, logs and state; default: run/ in the cache.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]

@@ -1,15 +1,14 @@
 """The whole product on one machine: devstack's servers and our own processes, started in order, stopped in reverse."""
 
-import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import httpx
 
 from devstack.addresses import Addresses
-from devstack.ports import free_port
+from devstack.ports import free_port, is_free
 from devstack.process import Process
 from devstack.prometheus import Prometheus
 from devstack.rtsp import Mount
@@ -17,38 +16,93 @@ from devstack.stack import Stack
 from runtime.kafka import create_topics
 from schemas.topics import FRAMES, FRAMES_BATCH, TOPICS
 
-INFLUX_DATABASE = "rewatch"
+INFLUX_DATABASE: Final = "rewatch"
+GATEWAY_PORT: Final = 8080
+"""taken when it is free and somebody asked for a lasting address"""
+
+ROLES: Final = ("ingest", "worker", "worker-batch", "recorder", "gateway")
+
+
+class Processes:
+    """Our own processes on a running stack. `url` of each by name, once started."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        roles: Sequence[str] = ROLES,
+        extra: Mapping[str, str] | None = None,
+        gateway_port: int | None = None,
+    ) -> None:
+        self._stack, self._roles, self._extra = stack, tuple(roles), dict(extra or {})
+        self._gateway_port = gateway_port
+        self.url: dict[str, str] = {}
+
+    def start(self) -> None:
+        """Returns when all of them say that they are ready. Raises devstack.ServiceError."""
+        create_topics(self._stack.addresses.kafka_bootstrap, TOPICS, min(3, len(self._stack.brokers)))
+        for role in self._roles:
+            self._start(role)
+        for role in self._roles:
+            self._stack.service(role).wait_ready()
+        if "prometheus" in self._stack.services:
+            prometheus = self._stack.service("prometheus")
+            assert isinstance(prometheus, Prometheus)
+            for role, url in self.url.items():
+                prometheus.scrape(role, [url.removeprefix("http://")])
+
+    def _start(self, role: str) -> None:
+        """`worker-batch` is a worker on the batch topic; `worker-2` one more of the same."""
+        command = role.partition("-")[0]
+        port = self._gateway_port if role == "gateway" and self._gateway_port else free_port()
+        url = self.url[role] = f"http://127.0.0.1:{port}"
+
+        def ready() -> None:
+            answer = httpx.get(f"{url}/readyz", timeout=2.0, trust_env=False)
+            if answer.status_code != 200:
+                raise ConnectionError(f"{role}: {answer.text.strip()[:200]}")
+
+        environment = {
+            **self._environment(),
+            "REWATCH_HTTP_PORT": str(port),
+            "REWATCH_WORKER_TOPIC": FRAMES_BATCH.name if role == "worker-batch" else FRAMES.name,
+        }
+        argv = [sys.executable, "-m", "cli.main", command]
+        process = Process(role, argv, self._stack.directory, environment, ready, url)
+        process.timeout = 120.0
+        self._stack.start(process, wait=False)
+
+    def _environment(self) -> dict[str, str]:
+        directory, addresses = self._stack.directory, self._stack.addresses
+        found = {
+            "REWATCH_KAFKA": addresses.kafka_bootstrap,
+            "REWATCH_TRITON": addresses.triton_grpc,
+            "REWATCH_TRITON_HTTP": addresses.triton_http,
+            "REWATCH_REDIS": addresses.redis_url,
+            "REWATCH_STORE": "influxdb" if addresses.influx_url else "duckdb",
+            "REWATCH_STORE_DIR": str(directory / "store"),
+            "REWATCH_UPLOADS_DIR": str(directory / "uploads"),
+            "REWATCH_INFLUXDB": addresses.influx_url or "http://127.0.0.1:8086",
+            "REWATCH_INFLUXDB_BUCKET": INFLUX_DATABASE,
+        }
+        return {**found, **self._extra}
 
 
 class System:
-    """`with System(...) as system:` everything runs inside and is gone outside.
-
-    `store` is influxdb or duckdb; `batch` adds a worker for uploaded files. Raises devstack.ServiceError when
-    something does not become ready.
-    """
+    """`with System(...) as system:` everything runs inside and is gone outside. Raises devstack.ServiceError."""
 
     def __init__(
         self,
         directory: Path | None = None,
-        store: str = "influxdb",
-        batch: bool = True,
-        live: bool = True,
+        servers: Sequence[str] = ("kafka", "triton", "redis", "influxdb"),
+        roles: Sequence[str] = ROLES,
         models: Sequence[str] = (),
         model_repository: Path | None = None,
-        recorder: bool = True,
         mounts: Mapping[str, Mount] | None = None,
-        prometheus: bool = False,
         extra: Mapping[str, str] | None = None,
-        workers: int = 1,
+        brokers: int = 1,
     ) -> None:
-        wanted = {"influxdb": store == "influxdb", "rtsp": mounts is not None, "prometheus": prometheus}
-        services = ["kafka", "triton", "redis", *(name for name, want in wanted.items() if want)]
-        self.stack = Stack(directory, services, model_repository, models, mounts=mounts)
-        self._store, self._batch, self._live, self._workers = store, batch, live, workers
-        self._recorder = recorder
-        self._extra = dict(extra or {})
-        self.health: dict[str, str] = {}
-        """base URL of every process of ours"""
+        self.stack = Stack(directory, servers, model_repository, models, brokers, mounts=mounts)
+        self.processes = Processes(self.stack, roles, extra)
 
     @property
     def addresses(self) -> Addresses:
@@ -56,67 +110,20 @@ class System:
 
     @property
     def gateway_url(self) -> str:
-        return self.health["gateway"]
+        return self.processes.url["gateway"]
 
     def __enter__(self) -> Self:
-        with contextlib.ExitStack() as undo:
-            undo.enter_context(self.stack)
-            create_topics(self.addresses.kafka_bootstrap, TOPICS, 1)
-            self.environment = self._environment()
-            self._start("ingest", "ingest")
-            if self._live:
-                for number in range(self._workers):
-                    name = "worker" if number == 0 else f"worker-{number + 1}"
-                    self._start(name, "worker", REWATCH_WORKER_TOPIC=FRAMES.name)
-            if self._batch:
-                self._start("worker-batch", "worker", REWATCH_WORKER_TOPIC=FRAMES_BATCH.name)
-            if self._recorder:
-                self._start("recorder", "recorder")
-            self._start("gateway", "gateway")
-            for name in self.health:
-                self.stack.service(name).wait_ready()
-            if "prometheus" in self.stack.services:
-                self._scrape()
-            self._undo = undo.pop_all()
+        self.stack.__enter__()
+        try:
+            self.processes.start()
+        except BaseException:
+            self.stack.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._undo.close()
+        self.stack.close()
 
-    def _start(self, name: str, command: str, **environment: str) -> None:
-        port = free_port()
-        url = self.health[name] = f"http://127.0.0.1:{port}"
 
-        def ready() -> None:
-            httpx.get(f"{url}/readyz", timeout=2.0).raise_for_status()
-
-        process = Process(
-            name,
-            [sys.executable, "-m", "cli.main", command],
-            self.stack.directory,
-            {**self.environment, **environment, "REWATCH_HTTP_PORT": str(port)},
-            ready,
-            url,
-        )
-        self.stack.start(process, wait=False)
-
-    def _scrape(self) -> None:
-        prometheus = self.stack.service("prometheus")
-        assert isinstance(prometheus, Prometheus)
-        for name, url in self.health.items():
-            prometheus.scrape(name, [url.removeprefix("http://")])
-
-    def _environment(self) -> dict[str, str]:
-        directory = self.stack.directory
-        found = {
-            "REWATCH_KAFKA": self.addresses.kafka_bootstrap,
-            "REWATCH_TRITON": self.addresses.triton_grpc,
-            "REWATCH_TRITON_HTTP": self.addresses.triton_http,
-            "REWATCH_REDIS": self.addresses.redis_url,
-            "REWATCH_STORE": self._store,
-            "REWATCH_STORE_DIR": str(directory / "store"),
-            "REWATCH_UPLOADS_DIR": str(directory / "uploads"),
-            "REWATCH_INFLUXDB": self.addresses.influx_url,
-            "REWATCH_INFLUXDB_BUCKET": INFLUX_DATABASE,
-        }
-        return {**found, **self._extra}
+def lasting_gateway_port() -> int | None:
+    return GATEWAY_PORT if is_free(GATEWAY_PORT) else None

@@ -27,6 +27,8 @@ from schemas.topics import DETECTIONS, EVENTS, FRAMES, LEDGER
 from simulator.spec import spec
 
 MODEL: Final = "junction-yolo"
+SERVERS: Final = ("kafka", "triton", "redis", "influxdb", "prometheus", "rtsp")
+ROLES: Final = ("ingest", "worker", "recorder", "gateway")
 SETTLE_SECONDS: Final = 30.0
 """how long the last frames may take to come through once the cameras are gone"""
 
@@ -51,9 +53,7 @@ def demo(
     mounts = {f"/{clip.view.camera}": Mount(clip.path) for clip in rendered}
     try:
         with _console.status("starting Kafka, Triton, Redis, InfluxDB, Prometheus, RTSP and our own processes"):
-            system = System(
-                directory, models=(model,), model_repository=repository, mounts=mounts, prometheus=True, batch=False
-            )
+            system = System(directory, SERVERS, ROLES, (model,), repository, mounts)
             system.__enter__()
         try:
             report = _run(system, rendered, duration, model)

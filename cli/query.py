@@ -18,7 +18,7 @@ from processors.store import MAX_NS, Query, Record, Store, Table, captured_ns
 from processors.store_choice import open_store
 from runtime.config import Settings
 from schemas.messages import Detections, Event, Flow
-from schemas.results import rfc3339
+from schemas.results import rfc3339, to_json
 
 app = typer.Typer(no_args_is_help=True, help="Events, detections, flow and ledger from the store.")
 
@@ -68,7 +68,7 @@ def _show(query: Query, as_json: bool) -> None:
         raise _failed(error) from error
     if as_json:
         for record in records:
-            sys.stdout.buffer.write(msgspec.json.encode(record) + b"\n")
+            sys.stdout.buffer.write(to_json(record) + b"\n")
         sys.stdout.buffer.flush()
         return
     printed = Printed("time", "camera", "what", "details", "revision")

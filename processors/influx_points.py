@@ -8,14 +8,13 @@ identity itself as a tag would make a series of every event.
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-import msgspec
 from influxdb_client.client.write.point import Point
 from influxdb_client.domain.write_precision import WritePrecision
 from msgspec import Struct
 
 from processors.store import Record, Table, captured_ns, newest, revision, table_of
 from schemas.messages import AnalysisLedger, Detections, EndLedger, Event, Flow, IngestLedger
-from schemas.results import identity
+from schemas.results import identity, to_json
 
 SLOTTED: Final[tuple[Table, ...]] = ("events", "ledger")
 """tables where tags and time alone don't make the identity"""
@@ -103,7 +102,7 @@ def point(record: Record, slot: int) -> Any:
         made.field(name, field)
     made.field("identity", identity(record))
     made.field("revision", revision(record))
-    return made.field("json", msgspec.json.encode(record).decode())
+    return made.field("json", to_json(record).decode())
 
 
 def probe() -> Any:

@@ -13,6 +13,9 @@ from training.trial import session
 
 _T = TypeVar("_T")
 
+NEAR = 16
+"""pixels; about what lies between the camera and the far side of a junction"""
+
 
 class Report(Struct, frozen=True):
     """Figures for a model card."""
@@ -21,6 +24,8 @@ class Report(Struct, frozen=True):
     objects: int
     map50: float
     map50_95: float
+    near: dict[str, float]
+    """the same of objects at least `NEAR` pixels high; smaller ones are neither wanted nor held against it"""
     by_variant: dict[str, dict[str, float]]
     by_class: dict[str, float]
     """mAP50-95"""
@@ -37,6 +42,7 @@ def evaluate(model: ServedModel, samples: SampleSet, threads: int = 1) -> Report
         truth.append(_objects(sample))
         found.append(_found(rows))
     overall = average_precision(truth, found)
+    near = average_precision([_without_far(t) for t in truth], found)
     variants = {}
     for variant in dict.fromkeys(samples.variants):
         own = [i for i, v in enumerate(samples.variants) if v == variant]
@@ -45,6 +51,7 @@ def evaluate(model: ServedModel, samples: SampleSet, threads: int = 1) -> Report
         pictures=len(samples),
         objects=len(samples.labels),
         **_figures(overall),
+        near=_figures(near),
         by_variant=variants,
         by_class={model.detector.labels[k]: round(v, 4) for k, v in overall.by_class.items()},
     )
@@ -61,6 +68,11 @@ def _pick(items: Sequence[_T], indices: Sequence[int]) -> list[_T]:
 def _objects(sample: Sample) -> Objects:
     count = len(sample.labels)
     return Objects(sample.boxes.astype(np.float64), sample.labels, np.zeros(count, bool))
+
+
+def _without_far(objects: Objects) -> Objects:
+    far = objects.boxes[:, 3] - objects.boxes[:, 1] < NEAR
+    return Objects(objects.boxes, objects.labels, far)
 
 
 def _found(rows: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Found:

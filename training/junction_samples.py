@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 from msgspec import Struct
 
+import simulator
 from simulator.dataset import images
 from simulator.look import VARIANTS, Variant
+from training.provenance import commit_of
 from training.samples import Sample, SampleSet, read_samples, write_samples
 from vision.letterbox import Letterbox
 
@@ -34,11 +36,17 @@ def rendered(rendering: Rendering, variant: Variant) -> Iterator[Sample]:
         yield Sample(box.from_rgb(picture), moved, labels, variant)
 
 
+def folder_of(rendering: Rendering, folder: Path) -> Path:
+    """Where `sample_set` keeps them."""
+    size = f"{rendering.width}x{rendering.height}"
+    return folder / f"{rendering.seed}-{rendering.per_variant}-{rendering.per_scene}-{size}"
+
+
 def sample_set(rendering: Rendering, folder: Path) -> SampleSet:
     """Renders all variants into a folder, or reads what was rendered there before."""
-    parts = f"{rendering.seed}-{rendering.per_variant}-{rendering.per_scene}-{rendering.width}x{rendering.height}"
-    folder = folder / parts
+    folder = folder_of(rendering, folder)
     if not (folder / "facts.json").exists():
         everything = (sample for variant in VARIANTS for sample in rendered(rendering, variant))
-        write_samples(folder, everything, rendering.per_variant * len(VARIANTS))
+        count = rendering.per_variant * len(VARIANTS)
+        write_samples(folder, everything, count, commit_of(Path(simulator.__file__).parent))
     return read_samples(folder)

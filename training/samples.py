@@ -1,7 +1,7 @@
 """Labelled pictures at the network's resolution, kept as one array on disk so that training never waits for them."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +40,11 @@ class SampleSet(Struct, frozen=True):
         return Sample(self.pixels[index], self.boxes[own], self.labels[own], self.variants[index])
 
 
-def write_samples(folder: Path, samples: Iterable[Sample], count: int) -> None:
-    """Writes `count` samples; `facts.json` comes last, so a folder without it is unfinished."""
+def write_samples(folder: Path, samples: Iterable[Sample], count: int, commit: str = "unknown") -> None:
+    """Writes `count` samples; `facts.json` comes last, so a folder without it is unfinished.
+
+    `commit` is that of the code which made them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     pixels: Pixels | None = None
     boxes, labels, rows, variants = [], [], [0], []
@@ -58,7 +61,7 @@ def write_samples(folder: Path, samples: Iterable[Sample], count: int) -> None:
         raise ValueError(f"{count} samples were announced, {len(variants)} came")
     pixels.flush()  # type: ignore[attr-defined]
     np.savez(folder / "objects.npz", boxes=np.concatenate(boxes), labels=np.concatenate(labels), rows=np.array(rows))
-    (folder / "facts.json").write_text(json.dumps({"count": count, "variants": variants}))
+    (folder / "facts.json").write_text(json.dumps({"count": count, "commit": commit, "variants": variants}))
 
 
 def read_samples(folder: Path) -> SampleSet:
@@ -69,6 +72,6 @@ def read_samples(folder: Path) -> SampleSet:
     return SampleSet(pixels, objects["boxes"], objects["labels"], objects["rows"], tuple(facts["variants"]))
 
 
-def select(samples: SampleSet, variant: str) -> Sequence[int]:
-    """Indices of the samples of one variant."""
-    return [i for i, v in enumerate(samples.variants) if v == variant]
+def commit_in(folder: Path) -> str:
+    """The commit of the code that made the samples of a folder."""
+    return str(json.loads((folder / "facts.json").read_text()).get("commit", "unknown"))

@@ -1,3 +1,4 @@
+# ruff: noqa: E402 - what needs PyTorch can only be imported after asking for it
 """The parts of training that can be checked without training for long. Needs the extra `train`."""
 
 from pathlib import Path
@@ -32,7 +33,7 @@ def sample(seed: int) -> Sample:
     return Sample(pixels, np.array([[x, y, x + 30, y + 20]], np.float32), np.array([label]), "block")
 
 
-@pytest.fixture()
+@pytest.fixture
 def samples(tmp_path: Path) -> SampleSet:
     write_samples(tmp_path / "samples", (sample(i) for i in range(6)), 6)
     return read_samples(tmp_path / "samples")

@@ -1,0 +1,58 @@
+"""What is written into a model repository is what a real Triton loads and serves."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import tritonclient.grpc as triton
+from numpy.typing import NDArray
+
+from devstack.stack import Stack
+from tests.training.tables import network
+from training.contract import INPUT, OUTPUT
+from training.importing import import_detector
+from training.model_repository import load
+from training.trial import pictures, session
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+BUNDLED = Path(__file__).resolve().parents[2] / "triton_models" / "junction-yolo"
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled detector, and an imported one that is tied to one picture at a time."""
+    folder = tmp_path_factory.mktemp("served")
+    shutil.copytree(BUNDLED, folder / "models" / BUNDLED.name)
+    table = np.zeros((84, 7), np.float32)
+    table[19] = [0.5, 0.25, 0.7, 1.1, 0.9, 0.1, 0.8]
+    onnx.save(network({"output": table}, tied=True), folder / "tied.onnx")
+    (folder / "labels.txt").write_text("car\nbus\n")
+    import_detector(folder / "tied.onnx", "tied", "yolox", folder / "models", labels=folder / "labels.txt")
+    return folder / "models"
+
+
+def ask(client: triton.InferenceServerClient, model: str, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    tensor = triton.InferInput(INPUT, list(images.shape), "UINT8")
+    tensor.set_data_from_numpy(images)
+    rows = client.infer(model, [tensor]).as_numpy(OUTPUT)
+    assert rows is not None
+    return np.asarray(rows, np.float32)
+
+
+def test_served_as_it_runs_here(repository: Path) -> None:
+    names = [p.name for p in sorted(repository.iterdir())]
+    with Stack(services=("triton",), model_repository=repository, models=names) as stack:
+        client = triton.InferenceServerClient(stack.triton.address)
+        for name in names:
+            detector = load(repository / name).detector
+            config = client.get_model_config(name).config
+            assert config.parameters["labels"].string_value == ",".join(detector.labels)
+            assert client.get_model_metadata(name).platform == config.platform
+            count = 3 if detector.max_batch_size > 1 else 1
+            images = pictures(detector, count)
+            here = session(str(repository / name / "1" / "model.onnx")).run([OUTPUT], {INPUT: images})[0]
+            # Triton's own environment may hold another release of ONNX Runtime
+            np.testing.assert_allclose(ask(client, name, images), np.asarray(here), rtol=1e-4, atol=1e-3)
+        client.close()

@@ -12,6 +12,7 @@ first frame when the first client comes, and again after the last has left. Prin
 import json
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,15 +120,20 @@ class ClipFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]
     def __init__(self, clip: Clip, loop: bool) -> None:
         super().__init__()
         self.clip, self.loop = clip, loop
+        self.media: Any = None
         parser, payloader = _PAYLOADERS[clip.caps.split(",", 1)[0]]
         self.set_shared(True)
+        # The clip has its parameter sets already. Were the payloader to add them, it would do so before every slice,
+        # and receivers take a second set within one picture for the start of another.
         self.set_launch(
             f"( appsrc name=source is-live=true format=time max-bytes=0 "
-            f"! {parser} ! {payloader} name=pay0 pt=96 config-interval=-1 )"
+            f"! {parser} ! {payloader} name=pay0 pt=96 config-interval=0 )"
         )
         self.connect("media-configure", self.configure)
 
     def configure(self, _factory: Any, media: Any) -> None:
+        self.media = media
+        media.connect("unprepared", self.unprepared)
         source = media.get_element().get_by_name("source")
         source.set_property("caps", Gst.Caps.from_string(self.clip.caps))
         position = 0
@@ -146,6 +152,18 @@ class ClipFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]
             element.emit("push-buffer", buffer)
 
         source.connect("need-data", feed)
+
+    def unprepared(self, _media: Any) -> None:
+        self.media = None
+
+    def await_end(self, patience: float = 2.0) -> None:
+        """Wait (seconds) while the stream of those who left is being taken down; joining it would be a 503."""
+        deadline = time.monotonic() + patience
+        while (media := self.media) is not None and time.monotonic() < deadline:
+            if media.get_status() != GstRtspServer.RTSPMediaStatus.UNPREPARING:
+                return
+            time.sleep(0.005)
+        time.sleep(0.005)
 
 
 def protect(server: Any, factories: list[Any], credentials: str, method: str) -> None:
@@ -182,6 +200,13 @@ def main(settings: dict[str, Any]) -> int:
         server.get_mount_points().add_factory(mount, factory)
     if settings["credentials"]:
         protect(server, factories, settings["credentials"], settings["auth"])
+
+    def describe(_client: Any, _context: Any) -> Any:
+        for factory in factories:
+            factory.await_end()
+        return GstRtsp.RTSPStatusCode.OK
+
+    server.connect("client-connected", lambda _, client: client.connect("pre-describe-request", describe))
     if not server.attach(None):
         print(f"cannot listen on port {settings['port']}", file=sys.stderr)
         return 1

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -24,9 +25,9 @@ def cameras(clip: Path, hevc_clip: Path) -> Iterator[Stack]:
         yield stack
 
 
-def packets(url: str, transport: str, count: int) -> tuple[str, Sequence[av.Packet]]:
+def packets(url: str, transport: str, count: int) -> tuple[str, Sequence[Any]]:
     """Codec, and up to `count` packets until the stream ends."""
-    found: list[av.Packet] = []
+    found: list[Any] = []
     with av.open(url, options={"rtsp_transport": transport}, timeout=30) as container:
         for packet in container.demux(container.streams.video[0]):
             if not packet.size or len(found) == count:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from devstack import debian, doctor
-from devstack import setup as setup_module
 from devstack.cache import cache_directory, is_installed
 from devstack.debian import Need, PackageError
 from devstack.setup import SetupError, setup
@@ -58,7 +57,7 @@ def test_a_failed_part_is_named_and_the_others_are_done(monkeypatch: pytest.Monk
         raise subprocess.CalledProcessError(1, ["mvn"])
 
     monkeypatch.setattr(debian, "NEEDS", ())
-    monkeypatch.setattr(setup_module, "INSTALLERS", {"Kafka": broken, "Triton": lambda _: True})
+    monkeypatch.setattr("devstack.setup.INSTALLERS", {"Kafka": broken, "Triton": lambda _: True})
     lines: list[str] = []
     with pytest.raises(SetupError, match=r"Kafka: Command .*mvn.* returned non-zero exit status 1"):
         setup(tmp_path, report=lines.append)

@@ -18,7 +18,7 @@ size. Pixels."""
 _PLACE_JITTER: Final = 0.05
 """sizes: how far a detector's centre is off"""
 _SIZE_JITTER: Final = 0.1
-_FIRST_SPEED: Final = 3.0
+_FIRST_SPEED: Final = 5.0
 """sizes per second: what a thing seen for the first time may be doing"""
 _AGILITY: Final = 1.0
 """sizes per second, gained or lost within one second"""

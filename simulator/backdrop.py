@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from simulator.arrays import Colour, Floats, Picture, stream
 from simulator.camera import Camera
@@ -27,9 +28,7 @@ class Ground:
             return
         pixels, _ = self._camera.project(np.column_stack([points, np.zeros(len(points))]))
         pixels = np.clip(pixels, -30000, 30000)
-        cv2.fillPoly(
-            self.picture, [np.round(pixels * (1 << _SHIFT)).astype(np.int32)], colour, cv2.LINE_AA, _SHIFT
-        )
+        cv2.fillPoly(self.picture, [np.round(pixels * (1 << _SHIFT)).astype(np.int32)], colour, cv2.LINE_AA, _SHIFT)
 
     def bar(self, a: tuple[float, float], b: tuple[float, float], width: float, colour: Colour) -> None:
         """A painted line from a to b (metres)."""
@@ -162,9 +161,7 @@ def _draw_ground(ground: Ground, junction: Junction, rng: np.random.Generator) -
         ground.fill(np.stack([x + 0.33 * np.cos(turn), y + 0.33 * np.sin(turn)], 1), (tone - 34, tone - 36, tone - 34))
 
 
-def _corner(
-    ground: Ground, sx: int, sy: int, x: float, yc: float, half: float, radius: float, colour: Colour
-) -> None:
+def _corner(ground: Ground, sx: int, sy: int, x: float, yc: float, half: float, radius: float, colour: Colour) -> None:
     """Fill between the two road edges and an arc that rounds them."""
     turn = np.linspace(0, np.pi / 2, 10)
     arc = np.stack([sx * (x + radius - radius * np.sin(turn)), yc + sy * (half + radius - radius * np.cos(turn))], 1)
@@ -200,7 +197,7 @@ def _roughen(picture: Picture, camera: Camera, rng: np.random.Generator) -> None
 
 def _shade(picture: Picture, camera: Camera, junction: Junction, look: Look, rng: np.random.Generator) -> None:
     """Light the ground: sun and sky, street lamps, wetness and haze."""
-    h, w = picture.shape[:2]
+    h = picture.shape[0]
     top = int(np.clip(camera.horizon_row(), 0, h - 2))
     light = np.array(look.ambient) + np.array(look.direct) * look.sun[2]
     light = light * (1.0 - 0.35 * look.wet)
@@ -218,13 +215,13 @@ def _shade(picture: Picture, camera: Camera, junction: Junction, look: Look, rng
     veil = (1.0 - np.exp(-distance / look.haze_length))[:, None, None].astype(np.float32)
     if look.wet:
         # Wet asphalt mirrors the sky at grazing angles.
-        veil = veil + look.wet * 0.30 * np.exp(-((rows / h) / 0.35) ** 2)[:, None, None].astype(np.float32)
+        veil = veil + look.wet * 0.30 * np.exp(-(((rows / h) / 0.35) ** 2))[:, None, None].astype(np.float32)
     ground *= 1 - veil
     ground += np.array(look.haze, np.float32) * veil
     picture[top:] = np.minimum(ground, 255, out=ground).astype(np.uint8)
 
 
-def lamp_field(camera: Camera, junction: Junction, rng: np.random.Generator) -> "np.ndarray":  # type: ignore[type-arg]
+def lamp_field(camera: Camera, junction: Junction, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Light from the street lamps on the ground, float32 [H, W], about 0..0.6."""
     cells, size = 260, 130.0
     grid = np.zeros((cells, cells), np.float32)

@@ -120,7 +120,9 @@ def _car(length: float, width: float, rng: np.random.Generator) -> Mesh:
         mesh.add(inset(high, (0.3, 0.75), (0.2, 0.8), 0.012), _scale(_GLASS, 0.8), detail=True)
     mesh.mirrors(xf0 - 0.42, half, belt - 0.02, 0.14, lower)
     front = np.array([[h, -half, lift], [h, half, lift], [h - 0.06, half, nose - 0.05], [h - 0.06, -half, nose - 0.05]])
-    rear = np.array([[-h, half, lift], [-h, -half, lift], [-h + 0.04, -half, belt - 0.05], [-h + 0.04, half, belt - 0.05]])
+    rear = np.array(
+        [[-h, half, lift], [-h, -half, lift], [-h + 0.04, -half, belt - 0.05], [-h + 0.04, half, belt - 0.05]]
+    )
     _lamps(mesh, front, rear, 0.16)
     return mesh.freeze()
 
@@ -141,13 +143,22 @@ def _van(length: float, width: float, rng: np.random.Generator) -> Mesh:
     logo = _PAINTS[int(rng.integers(7, len(_PAINTS)))]
     for side in (-half, half):
         for u0, u1, show in ((xf1 - 0.75, xf1 + 0.1, True), (-h + 0.3, xf1 - 1.0, windows)):
-            quad = np.array([[u0, side, belt], [u1 + 0.3 * (u1 > xf1), side, belt], [u1, side, tall - 0.3], [u0, side, tall - 0.3]])
+            quad = np.array(
+                [[u0, side, belt], [u1 + 0.3 * (u1 > xf1), side, belt], [u1, side, tall - 0.3], [u0, side, tall - 0.3]]
+            )
             quad = quad if side < 0 else quad[[1, 0, 3, 2]]
             if show:
                 mesh.add(inset(quad, (0.03, 0.97), (0.05, 0.95)), _GLASS)
             elif rng.random() < 0.6:
                 mesh.add(inset(quad, (0.12, 0.85), (0.1, 0.75)), logo)
-        sill = np.array([[-0.3 * length, side, 0.3], [0.3 * length, side, 0.3], [0.3 * length, side, 0.6], [-0.3 * length, side, 0.6]])
+        sill = np.array(
+            [
+                [-0.3 * length, side, 0.3],
+                [0.3 * length, side, 0.3],
+                [0.3 * length, side, 0.6],
+                [-0.3 * length, side, 0.6],
+            ]
+        )
         mesh.add(inset(sill if side < 0 else sill[[1, 0, 3, 2]], (0, 1), (0, 0.5)), _scale(paint, 0.5), detail=True)
         for x in (-0.32 * length, 0.33 * length):
             mesh.wheel(x, side, 0.35)

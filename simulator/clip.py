@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -49,40 +50,45 @@ def render_clip(
     `paced` sends frames at their times instead of as fast as they render (a live target always is). `progress` is
     called with (frames done, frames in all). Raises SceneError, EncodeError, OSError.
     """
-    total = round(seconds * scene.fps)
-    if not 1 <= total or seconds > LONGEST:
+    if not 0 < seconds <= LONGEST or round(seconds * scene.fps) < 1:
         raise SceneError(f"{seconds} seconds: from one frame to {LONGEST:.0f} seconds can be rendered")
+    total = round(seconds * scene.fps)
     encoding = encoding or Encoding()
     labels: dict[int, str] = {}
     events: list[EventTruth] = []
     objects = 0
-    with Encoder(target, scene.width, scene.height, scene.fps, encoding) as encoder:
-        header = ClipHeader(
-            format=FORMAT,
-            codec=encoding.codec,
-            time_base=(TIME_BASE.numerator, TIME_BASE.denominator),
-            gop_frames=encoder.gop_frames,
-            geometry=scene.geometry,
-            analysis=analysis_yaml(scene.geometry),
-        )
-        writer = TruthWriter(truth, header) if truth else None
-        started = time.monotonic()
-        try:
-            for number in range(total):
-                picture, seen = scene.frame()
-                if paced or encoder.live:
-                    time.sleep(max(0.0, started + number / scene.fps - time.monotonic()))
-                seen = msgspec.structs.replace(seen, pts=encoder.write(picture))
-                if writer:
-                    writer.write(seen)
-                objects += len(seen.objects)
-                labels.update((o.track, o.label) for o in seen.objects)
-                events.extend(seen.events)
-                if progress:
-                    progress(number + 1, total)
-        finally:
+    started = time.monotonic()
+    with ExitStack() as stack:
+        # Entered first, so closed last: no truth appears for a clip that could not be finished.
+        writer = None
+        encoder = Encoder(target, scene.width, scene.height, scene.fps, encoding)
+        if truth:
+            header = ClipHeader(
+                format=FORMAT,
+                codec=encoding.codec,
+                time_base=(TIME_BASE.numerator, TIME_BASE.denominator),
+                gop_frames=encoder.gop_frames,
+                geometry=scene.geometry,
+                analysis=analysis_yaml(scene.geometry),
+            )
+            try:
+                writer = stack.enter_context(TruthWriter(truth, header))
+            except OSError:
+                encoder.discard()
+                raise
+        stack.enter_context(encoder)
+        for number in range(total):
+            picture, seen = scene.frame()
+            if paced or encoder.live:
+                time.sleep(max(0.0, started + number / scene.fps - time.monotonic()))
+            seen = msgspec.structs.replace(seen, pts=encoder.write(picture))
             if writer:
-                writer.__exit__()
+                writer.write(seen)
+            objects += len(seen.objects)
+            labels.update((o.track, o.label) for o in seen.objects)
+            events.extend(seen.events)
+            if progress:
+                progress(number + 1, total)
     tracks: dict[str, int] = {}
     for label in labels.values():
         tracks[label] = tracks.get(label, 0) + 1

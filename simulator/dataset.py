@@ -13,7 +13,6 @@ from simulator.look import VARIANTS, Variant
 from simulator.scene import Scene
 from simulator.traffic import TrafficConfig
 
-
 #: Pictures taken from one scene before the next seed is used.
 _PER_SCENE = 24
 #: An object counts as visible from this share of its outline on, and from this height (pixels of the result).
@@ -75,4 +74,6 @@ def _render_size(size: tuple[int, int], rng: np.random.Generator) -> tuple[int, 
 
 def _compressed(picture: Picture, quality: int) -> Picture:
     _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1], dtype=np.uint8)
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None, "it was encoded a line above"
+    return np.ascontiguousarray(decoded[..., ::-1], dtype=np.uint8)

@@ -65,7 +65,7 @@ class Encoder:
             self._stream = self._open(encoding, width, height)
             self._container.start_encoding()
         except (av.error.FFmpegError, OSError) as error:
-            self._discard()
+            self.discard()
             raise EncodeError(f"cannot write to {shown(self._target)}: {_reason(error)}") from error
 
     def _open(self, encoding: Encoding, width: int, height: int) -> VideoStream:
@@ -117,18 +117,19 @@ class Encoder:
 
     def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
         if failure is not None:
-            self._discard()
+            self.discard()
             return
         try:
             self._mux(None)
             self._container.close()
         except (EncodeError, av.error.FFmpegError, OSError) as error:
-            self._discard()
+            self.discard()
             raise EncodeError(f"cannot finish {shown(self._target)}: {error}") from error
         if self._final is not None:
             Path(self._path).replace(self._final)
 
-    def _discard(self) -> None:
+    def discard(self) -> None:
+        """Close and leave nothing behind."""
         try:
             if hasattr(self, "_container"):
                 self._container.close()

@@ -1,5 +1,6 @@
 """People and two-wheelers: bodies of round limbs, posed for one moment."""
 
+import itertools
 import math
 
 import numpy as np
@@ -87,7 +88,7 @@ def rider(length: float, style: int, roll: float, rain: bool) -> tuple[list[Limb
             (x + radius * math.cos(a), 0.0, radius + 0.02 + radius * math.sin(a))
             for a in np.linspace(0, 2 * math.pi, 13)
         ]
-        for p, q in zip(ring, ring[1:], strict=False):
+        for p, q in itertools.pairwise(ring):
             limbs.append((p, q, tyre, (26, 26, 28)))
         if motor:
             limbs.append(((x, 0, radius), (x, 0, radius + 0.02), 0.15, (96, 98, 102)))
@@ -101,7 +102,12 @@ def rider(length: float, style: int, roll: float, rain: bool) -> tuple[list[Limb
         limbs.append(((front, 0, radius), (bar[0], 0, 0.95), 0.05, (70, 70, 74)))
         limbs.append(((bar[0] + 0.1, 0, 0.86), (bar[0] + 0.12, 0, 0.9), 0.11, (214, 218, 222)))
     else:
-        for p, q in (((back, 0, 0.35), crank), (crank, seat), (crank, (bar[0] - 0.05, 0, 0.85)), (seat, (bar[0], 0, 0.9))):
+        for p, q in (
+            ((back, 0, 0.35), crank),
+            (crank, seat),
+            (crank, (bar[0] - 0.05, 0, 0.85)),
+            (seat, (bar[0], 0, 0.9)),
+        ):
             limbs.append((p, q, 0.025, frame))
         limbs.append(((back, 0, 0.35), seat, 0.02, frame))
         limbs.append(((front, 0, 0.35), bar, 0.022, frame))
@@ -127,7 +133,9 @@ def rider(length: float, style: int, roll: float, rain: bool) -> tuple[list[Limb
     for side in (-0.09, 0.09):
         limbs.append(((shoulder[0], side, shoulder[2]), (hip[0], side * 0.9, hip[2]), 0.115, coat))
     if rng.random() < 0.3:
-        limbs.append(((seat[0] - 0.05, 0, seat[2] + 0.55), (seat[0] - 0.18, 0, seat[2] + 0.3), 0.14, _pick(rng, _CLOTH)))
+        limbs.append(
+            ((seat[0] - 0.05, 0, seat[2] + 0.55), (seat[0] - 0.18, 0, seat[2] + 0.3), 0.14, _pick(rng, _CLOTH))
+        )
     head = (shoulder[0] + 0.08, 0.0, shoulder[2] + 0.24)
     limbs.append((shoulder, head, 0.05, skin))
     limbs.append((head, head, 0.11, skin))

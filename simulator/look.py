@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias, get_args
 import msgspec
 import numpy as np
 
-from simulator.arrays import Colour, stream
+from simulator.arrays import Colour, Floats, stream
 
 Variant: TypeAlias = Literal["day", "night", "rain", "dusk"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
@@ -140,7 +140,7 @@ def haze_share(look: Look, distance: float) -> float:
     return 1.0 - math.exp(-distance / look.haze_length)
 
 
-def lit(look: Look, colour: np.ndarray, normals: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def lit(look: Look, colour: Floats, normals: Floats) -> Floats:
     """Colours [F, 3] of faces with unit normals [F, 3] under the look's light, before haze."""
     facing = np.clip(normals @ np.array(look.sun), 0.0, 1.0)[:, None]
     # The sky lights what looks up more than what looks down.

@@ -14,7 +14,7 @@ class Mesh:
     """Faces in drawing order; a face is drawn when it looks at the camera.
 
     `vertices` [V, 3]; `faces` [F, 12] indices (short faces repeat their last corner); `counts` [F];
-    `sides` [F] is +1 or -1 for parts that stick out on the left or right and are hidden by the body from the other side;
+    `sides` [F] is +1 or -1 for parts on the left or right that the body hides from the other side;
     `colours` [F, 3]; `normals` [F, 3]; `glows` maps lamps to points; `detail` [F] marks faces that vanish far away.
     """
 
@@ -77,11 +77,15 @@ class Mesh:
     def wheel(self, x: float, side: float, radius: float) -> None:
         """Tyre and rim on one side plane (y = side)."""
         angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-        for r, colour, detail in ((radius * 1.14, (14, 14, 16), True), (radius, (30, 30, 33), False), (
-            radius * 0.6,
-            (136, 138, 142),
-            True,
-        )):
+        for r, colour, detail in (
+            (radius * 1.14, (14, 14, 16), True),
+            (radius, (30, 30, 33), False),
+            (
+                radius * 0.6,
+                (136, 138, 142),
+                True,
+            ),
+        ):
             push = np.sign(side) * (0.004 if r > radius else 0.012 if r == radius else 0.02)
             ring = np.stack([x + r * np.cos(angles), np.full(12, side + push), radius + r * np.sin(angles)], 1)
             ring[:, 2] = np.maximum(ring[:, 2], 0.0)
@@ -109,7 +113,7 @@ def _outermost(vertices: Floats) -> Ints:
     """Indices of the vertices that are farthest in some direction: those an outline can be made of."""
     turn = np.linspace(0, 2 * np.pi, 33)[:-1]
     ways = [(np.cos(a) * np.cos(e), np.sin(a) * np.cos(e), np.sin(e)) for a in turn for e in np.linspace(-1.5, 1.5, 13)]
-    return np.unique((vertices @ np.array(ways).T).argmax(axis=0))
+    return np.asarray(np.unique((vertices @ np.array(ways).T).argmax(axis=0)))
 
 
 def inset(quad: Floats, u: tuple[float, float], v: tuple[float, float], lift: float = 0.008) -> Floats:
@@ -119,6 +123,6 @@ def inset(quad: Floats, u: tuple[float, float], v: tuple[float, float], lift: fl
     normal = normal / max(float(np.linalg.norm(normal)), 1e-9) * lift
 
     def at(s: float, t: float) -> Floats:
-        return (1 - t) * ((1 - s) * a + s * b) + t * ((1 - s) * d + s * c) + normal
+        return np.asarray((1 - t) * ((1 - s) * a + s * b) + t * ((1 - s) * d + s * c) + normal)
 
     return np.array([at(u[0], v[0]), at(u[1], v[0]), at(u[1], v[1]), at(u[0], v[1])])

@@ -50,7 +50,7 @@ def paint_body(picture: Picture, thing: Placed, look: Look, lamp_light: float) -
 
 def _fixed(points: Floats) -> npt.NDArray[np.int32]:
     """Pixels as OpenCV's fixed-point integers, kept within what it can draw."""
-    return np.rint(np.minimum(np.maximum(points, -4000), 12000) * _ONE).astype(np.int32)
+    return np.asarray(np.rint(np.minimum(np.maximum(points, -4000), 12000) * _ONE), dtype=np.int32)
 
 
 def paint_limbs(picture: Picture, thing: Placed, look: Look, lamp_light: float) -> None:
@@ -81,7 +81,7 @@ def stamp(ids: Mask, thing: Placed, value: int, scale: float) -> int:
     x2, y2 = min(w, int(thing.box[2] * scale) + 3), min(h, int(thing.box[3] * scale) + 3)
     if x2 <= x1 or y2 <= y1:
         return 0
-    return int(cv2.countNonZero(cv2.compare(ids[y1:y2, x1:x2], value, cv2.CMP_EQ)))
+    return int(np.count_nonzero(ids[y1:y2, x1:x2] == value))
 
 
 def shade_ground(light: Picture, outline: Floats, scale: float, level: tuple[float, float, float]) -> None:
@@ -95,7 +95,7 @@ class Glow:
     """Adds soft lights; kernels are kept by size."""
 
     def __init__(self) -> None:
-        self._kernels: dict[tuple[int, int], Floats] = {}
+        self._kernels: dict[tuple[int, int], npt.NDArray[np.float32]] = {}
 
     def add(
         self, picture: Picture, centre: tuple[float, float], radius: float, colour: tuple[float, float, float],
@@ -114,11 +114,11 @@ class Glow:
         region = picture[y1:y2, x1:x2]
         cv2.add(region, light, dst=region)
 
-    def _kernel(self, rx: int, ry: int) -> Floats:
+    def _kernel(self, rx: int, ry: int) -> npt.NDArray[np.float32]:
         key = (rx, ry)
         if key not in self._kernels:
             y, x = np.mgrid[-ry : ry + 1, -rx : rx + 1]
             square = (x / rx) ** 2 + (y / ry) ** 2
             kernel = np.exp(-square * 3.2) * np.clip(1.3 * (1 - square), 0, 1)
-            self._kernels[key] = kernel.astype(np.float32)  # type: ignore[assignment]
+            self._kernels[key] = kernel.astype(np.float32)
         return self._kernels[key]

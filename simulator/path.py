@@ -17,9 +17,7 @@ class Path:
     other over them. `leaves_at` and `joins_at` are the distances where the shared stretches end and begin.
     """
 
-    def __init__(
-        self, corners: list[tuple[float, float]], lane_in: str, lane_out: str, radius: float = 0.0
-    ) -> None:
+    def __init__(self, corners: list[tuple[float, float]], lane_in: str, lane_out: str, radius: float = 0.0) -> None:
         points, marks = _rounded(corners, radius)
         gaps = np.hypot(*np.diff(points, axis=0).T)
         along = np.concatenate([[0.0], np.cumsum(gaps)])

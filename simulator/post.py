@@ -48,7 +48,8 @@ class SignalPost:
 
     def footprint(self) -> Floats:
         """A small square on the ground, metres [4, 2], counter-clockwise."""
-        return np.array([[0.15, -0.15], [0.15, 0.15], [-0.15, 0.15], [-0.15, -0.15]]) + [self.x, self.y]
+        corners = np.array([[0.15, -0.15], [0.15, 0.15], [-0.15, 0.15], [-0.15, -0.15]])
+        return np.asarray(corners + np.array([self.x, self.y]))
 
     def extent(self) -> tuple[float, float, float, float]:
         """Pixels covered by pole and head: x1, y1, x2, y2."""

@@ -1,7 +1,7 @@
 """The truth beside a clip: JSON lines, first a header, then one line per frame."""
 
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Self, TypeVar
 
 import msgspec
 
@@ -29,10 +29,11 @@ class TruthError(ValueError):
 
 
 class TruthWriter:
-    """Writes header and frames as they come; a context manager."""
+    """Writes header and frames as they come. A context manager: the file appears under its name when all went well."""
 
     def __init__(self, path: Path, header: ClipHeader) -> None:
-        self._file: IO[bytes] = path.open("wb")
+        self._path, self._part = path, path.with_name(f".{path.name}.part")
+        self._file: IO[bytes] = self._part.open("wb")
         self._encoder = msgspec.json.Encoder()
         self._file.write(self._encoder.encode(header) + b"\n")
 
@@ -40,28 +41,35 @@ class TruthWriter:
         """Append one frame."""
         self._file.write(self._encoder.encode(truth) + b"\n")
 
-    def __enter__(self) -> "TruthWriter":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
         self._file.close()
+        if failure is None:
+            self._part.replace(self._path)
+        else:
+            self._part.unlink(missing_ok=True)
 
 
 def read_truth(path: Path) -> tuple[ClipHeader, list[Truth]]:
     """Header and frames of a truth file. Raises TruthError, or OSError where there is none."""
-    decoder = msgspec.json.Decoder(Truth)
-    frames = []
     with path.open("rb") as file:
-        number = 1
-        try:
-            header = msgspec.json.decode(file.readline(), type=ClipHeader)
-            for number, line in enumerate(file, 2):
-                frames.append(decoder.decode(line))
-        except msgspec.DecodeError as error:
-            raise TruthError(f"{path}, line {number}: {error}") from error
+        header = _decoded(file.readline(), ClipHeader, path, 1)
+        frames = [_decoded(line, Truth, path, number) for number, line in enumerate(file, 2)]
     if header.format != FORMAT:
         raise TruthError(f"{path}: format {header.format!r}, this version reads {FORMAT!r}")
     return header, frames
+
+
+_Line = TypeVar("_Line", ClipHeader, Truth)
+
+
+def _decoded(line: bytes, kind: type[_Line], path: Path, number: int) -> _Line:
+    try:
+        return msgspec.json.decode(line, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise TruthError(f"{path}, line {number}: {error}") from error
 
 
 def events_of(frames: list[Truth]) -> list[EventTruth]:

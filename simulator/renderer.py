@@ -1,5 +1,6 @@
 """One frame's picture from one frame's placed objects."""
 
+import functools
 import math
 
 import cv2
@@ -49,39 +50,56 @@ class Renderer:
         self._camera = camera
         self._look = look
         self._matrix = camera.matrix()
-        self._backdrop = render_backdrop(seed, junction, camera, look)
+        self._junction = junction
         self.post = SignalPost(junction, camera, look)
         self._lamps = lamp_places(junction, stream(seed, "lamps")) if look.variant in ("night", "dusk") else []
         self._glow = Glow()
-        h, w = camera.picture_height, camera.picture_width
-        self._noise = _noise_tile(h + _NOISE_MARGIN, w + _NOISE_MARGIN, look, stream(seed, "noise", look.variant))
-        self._id_scale = min(1.0, _ID_WIDTH / w)
+        self._id_scale = min(1.0, _ID_WIDTH / camera.picture_width)
         self._top = max(0, int(camera.horizon_row() / _LIGHT_SCALE) * _LIGHT_SCALE)
+
+    # Made when first needed: whoever only asks what is visible needs neither.
+    @functools.cached_property
+    def _backdrop(self) -> Picture:
+        return render_backdrop(self._seed, self._junction, self._camera, self._look)
+
+    @functools.cached_property
+    def _noise(self) -> Picture:
+        h, w = self._camera.picture_height + _NOISE_MARGIN, self._camera.picture_width + _NOISE_MARGIN
+        return _noise_tile(h, w, self._look, stream(self._seed, "noise", self._look.variant))
+
+    def visibility(self, things: list[Placed]) -> Visibility:
+        """What can be seen of each thing (in the given order), without painting a picture."""
+        return self._visibility(things, painting_order(things, self._camera.position))
+
+    def _visibility(self, things: list[Placed], order: list[int]) -> Visibility:
+        h, w = self._camera.picture_height, self._camera.picture_width
+        ids = np.zeros((round(h * self._id_scale), round(w * self._id_scale)), np.uint8)
+        covered = [0] * len(things)
+        for i in order:
+            covered[i] = stamp(ids, things[i], i + 1, self._id_scale)
+        return Visibility(ids, covered, self._id_scale)
 
     def render(self, things: list[Placed], phase: Phase, frame: int, time_s: float) -> tuple[Picture, Visibility]:
         """The picture uint8 [H, W, 3] RGB, and what is visible of each thing (in the given order)."""
-        camera, look = self._camera, self._look
+        look = self._look
         picture = self._backdrop.copy()
         self._light(picture, things)
-        order = painting_order([*things, self._post_placed()], camera.position)
-        ids = np.zeros(
-            (round(camera.picture_height * self._id_scale), round(camera.picture_width * self._id_scale)), np.uint8
-        )
-        covered = [0] * len(things)
+        order = painting_order([*things, self._post_placed()], self._camera.position)
         for i in order:
             if i == len(things):
                 self.post.paint(picture, phase)
                 continue
             thing = things[i]
-            glow = self._lamp_light(thing.x, thing.y)
+            lamps = self._lamp_light(thing.x, thing.y)
             if thing.mesh is not None:
-                paint_body(picture, thing, look, glow)
+                paint_body(picture, thing, look, lamps)
             else:
-                paint_limbs(picture, thing, look, glow)
-            covered[i] = stamp(ids, thing, i + 1, self._id_scale)
+                paint_limbs(picture, thing, look, lamps)
             if thing.lamps_on:
                 self._shine(picture, thing)
-        return self._expose(picture, frame, time_s), Visibility(ids, covered, self._id_scale)
+        # The post is too thin to hide anything worth the name.
+        seen = self._visibility(things, [i for i in order if i < len(things)])
+        return self._expose(picture, frame, time_s), seen
 
     def _post_placed(self) -> Placed:
         placed = Placed(0, "post", self.post.x, self.post.y, 0.0)
@@ -94,7 +112,7 @@ class Renderer:
         look, camera = self._look, self._camera
         h, w = camera.picture_height // _LIGHT_SCALE + 1, camera.picture_width // _LIGHT_SCALE + 1
         scale = 1.0 / _LIGHT_SCALE
-        light = np.full((h, w, 3), NEUTRAL, np.uint8)
+        light: Picture = np.full((h, w, 3), NEUTRAL, np.uint8)
         dark = NEUTRAL * look.shadow
         for thing in things:
             shade_ground(light, thing.shadow(self._matrix, look.sun, camera.focal), scale, (dark, dark, dark * 1.04))
@@ -108,12 +126,14 @@ class Renderer:
         light = np.asarray(cv2.GaussianBlur(light, (0, 0), max(0.5, blur)), dtype=np.uint8)
         if look.lamps and look.variant != "rain":
             # Soft and wide, so drawn at half the light map's size.
-            cones = np.zeros((h // 2 + 1, w // 2 + 1, 3), np.uint8)
+            cones: Picture = np.zeros((h // 2 + 1, w // 2 + 1, 3), np.uint8)
             for thing in things:
                 if "head" in thing.lamps_on:
                     self._cone(cones, thing, scale / 2)
-            cones = np.asarray(cv2.GaussianBlur(cones, (0, 0), max(0.5, 1.5 * camera.picture_width / 1280)))
-            cones = np.asarray(cv2.resize(cones, (cones.shape[1] * 2, cones.shape[0] * 2)))[:h, :w]
+            cones = np.asarray(
+                cv2.GaussianBlur(cones, (0, 0), max(0.5, 1.5 * camera.picture_width / 1280)), dtype=np.uint8
+            )
+            cones = np.asarray(cv2.resize(cones, (cones.shape[1] * 2, cones.shape[0] * 2)), dtype=np.uint8)[:h, :w]
             light = np.asarray(cv2.add(light, cones), dtype=np.uint8)
         top = self._top
         wide = cv2.resize(
@@ -140,9 +160,8 @@ class Renderer:
 
     def _lamp_light(self, x: float, y: float) -> float:
         share = {"night": 1.0, "dusk": 0.22}.get(self._look.variant, 0.0)
-        return share * sum(
-            0.55 / (1.0 + ((x - px * 0.8) ** 2 + (y - py) ** 2) / 45.0) ** 1.5 for px, py in self._lamps
-        )
+        squares = (((x - px * 0.8) ** 2 + (y - py) ** 2) / 45.0 for px, py in self._lamps)
+        return share * math.fsum(0.55 / (1.0 + square) ** 1.5 for square in squares)
 
     def _shine(self, picture: Picture, thing: Placed) -> None:
         """Bloom of the lamps that face the camera."""
@@ -199,4 +218,3 @@ def _noise_tile(height: int, width: int, look: Look, rng: np.random.Generator) -
             cv2.line(rain, (x, y), (int(x + slant * length), y + length), tone, 1, cv2.LINE_AA)
         tile += rain[..., None]
     return np.clip(np.round(tile), 0, 255).astype(np.uint8)
-

@@ -1,5 +1,6 @@
 """A scene: seed, variant, size and rate in; pictures with their truth out."""
 
+import math
 from collections.abc import Iterator
 from typing import get_args
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from simulator.actors import LABELS
 from simulator.arrays import Picture, stream
-from simulator.junction import random_camera, random_junction
+from simulator.junction import Phase, Road, random_camera, random_junction
 from simulator.look import VARIANTS, Variant, random_look
 from simulator.placement import Placed
 from simulator.renderer import Renderer, Visibility
@@ -54,15 +55,22 @@ class Scene:
         self._traffic = Traffic(self.junction, traffic or TrafficConfig(), stream(seed, "traffic"))
         self._stage = Stage(seed, self.junction, self.camera, self.look)
         self._renderer = Renderer(seed, self.junction, self.camera, self.look)
-        self.geometry: Geometry = survey(
-            seed, variant, fps, self.junction, self.camera, self._renderer.post.region()
-        )
+        self.geometry: Geometry = survey(seed, variant, fps, self.junction, self.camera, self._renderer.post.region())
         self._witness = Witness(self.junction, self.camera)
         self._frame = 0
         self._steps = 0
-        while self._traffic.time < _WARM_UP:
-            self._traffic.step()
+        self._warm_up()
         self._start = self._traffic.time
+
+    def _warm_up(self) -> None:
+        """Fill the road; towards the end also note who crosses lines, whose boxes may follow in the first frames."""
+        traffic = self._traffic
+        while traffic.time < _WARM_UP:
+            traffic.step()
+            before = traffic.time - _WARM_UP
+            if before > -3.0:
+                phase, _ = self.junction.timing.phase("main", traffic.time)
+                self._witness.watch(math.floor(before * self.fps), min(before, 0.0), traffic.vehicles, 1.0, [], phase)
 
     def __iter__(self) -> Iterator[tuple[Picture, Truth]]:
         while True:
@@ -74,31 +82,44 @@ class Scene:
         self._witness.forget()
 
     def frame(self) -> tuple[Picture, Truth]:
-        """The next frame."""
+        """The next frame: picture uint8 [H, W, 3] RGB and its truth."""
+        things, phase, blend = self._things()
+        picture, visibility = self._renderer.render(things, phase, self._frame, self._frame / self.fps)
+        return picture, self._truth(things, visibility, blend)
+
+    def observe(self) -> Truth:
+        """The next frame's truth without its picture; costs a small part of `frame`."""
+        things, _, blend = self._things()
+        return self._truth(things, self._renderer.visibility(things), blend)
+
+    def _things(self) -> tuple[list[Placed], Phase, float]:
         time_s = self._frame / self.fps
         blend = self._advance(time_s)
-        traffic = self._traffic
-        things = self._stage.place(traffic.vehicles, traffic.pedestrians, blend, time_s)
-        clock = self._start + time_s
-        phase, _ = self.junction.timing.phase("main", clock)
-        cross, _ = self.junction.timing.phase("cross", clock)
-        picture, visibility = self._renderer.render(things, phase, self._frame, time_s)
+        things = self._stage.place(self._traffic.vehicles, self._traffic.pedestrians, blend, time_s)
+        return things, self._phase("main"), blend
+
+    def _phase(self, road: Road) -> Phase:
+        return self.junction.timing.phase(road, self._start + self._frame / self.fps)[0]
+
+    def _truth(self, things: list[Placed], visibility: Visibility, blend: float) -> Truth:
+        time_s = self._frame / self.fps
+        main = self._phase("main")
         objects = tuple(
             seen
             for i, thing in enumerate(things)
             if (seen := _object(thing, i, visibility, self.width, self.height)) is not None
         )
-        events = self._witness.watch(self._frame, time_s, traffic.vehicles, blend, things, phase)
+        events = self._witness.watch(self._frame, time_s, self._traffic.vehicles, blend, things, main)
         self.events.extend(events)
         truth = Truth(
             frame=self._frame,
             time_s=time_s,
             objects=objects,
-            phases={"main": phase, "cross": cross},
+            phases={"main": main, "cross": self._phase("cross")},
             events=tuple(events),
         )
         self._frame += 1
-        return picture, truth
+        return truth
 
     def _advance(self, time_s: float) -> float:
         """Step the physics until it brackets the time; returns the place between the last two steps (0..1)."""
@@ -167,4 +188,3 @@ def _check(seed: int, variant: str, width: int, height: int, fps: float) -> None
         raise SceneError(f"size {width}x{height}: width must be 1.2 to 2.4 times the height")
     if not 1.0 <= fps <= 60.0:
         raise SceneError(f"{fps} frames a second: from 1 to 60 can be rendered")
-

@@ -34,7 +34,9 @@ def draw_skyline(picture: Picture, camera: Camera, junction: Junction, look: Loo
             width = float(rng.uniform(12, 24))
             if rng.random() < 0.8:
                 back = far + float(rng.uniform(0, 8))
-                things.append((back + 10.0, 0, (side * x, side * (x + width), back, back + 14, float(rng.uniform(6, 20)))))
+                things.append(
+                    (back + 10.0, 0, (side * x, side * (x + width), back, back + 14, float(rng.uniform(6, 20))))
+                )
             x += width + float(rng.uniform(0, 8))
     things.append((230.0, 0, (-26.0, 26.0, 222.0, 240.0, float(rng.uniform(8, 26)))))
     for _ in range(int(rng.integers(8, 24))):
@@ -131,7 +133,9 @@ def _tree(picture: Picture, camera: Camera, look: Look, numbers: tuple[float, ..
     for dx, dy, dz in spread[order]:
         px, _ = camera.project(np.array([[x + dx * crown * 1.25, y + dy * crown, centre_z + dz * crown]]))
         shade = 0.62 + 0.42 * np.clip(dz + 0.25 * dx * np.sign(look.sun[0]), -1, 1) + float(rng.normal(0, 0.07))
-        colour = _tint(look, (int(green[0] * shade), int(green[1] * shade), int(green[2] * shade)), (0, -0.5, 0.8), distance)
+        colour = _tint(
+            look, (int(green[0] * shade), int(green[1] * shade), int(green[2] * shade)), (0, -0.5, 0.8), distance
+        )
         radius = max(1, int(crown * scale * float(rng.uniform(0.10, 0.24))))
         rgb = tuple(float(c) for c in np.clip(colour, 0, 255))
         cv2.circle(picture, (int(px[0][0]), int(px[0][1])), radius, rgb, -1, cv2.LINE_AA)

@@ -24,9 +24,7 @@ def spec(geometry: Geometry, *, zones: bool = False, **settings: Any) -> Analysi
     ]
     stop = geometry.stop_line
     rules.append(
-        RedLightRule(
-            name=stop.name, signal=SIGNAL, start=_inside(stop.start), end=_inside(stop.end), labels=VEHICLES
-        )
+        RedLightRule(name=stop.name, signal=SIGNAL, start=_inside(stop.start), end=_inside(stop.end), labels=VEHICLES)
     )
     if zones:
         polygon = tuple(_inside(point) for point in geometry.zones["crossing"])

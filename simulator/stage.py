@@ -32,6 +32,9 @@ class Stage:
 
     def place(self, vehicles: list[Vehicle], people: list[Pedestrian], blend: float, time_s: float) -> list[Placed]:
         """All objects that fall into the picture, in an order of their own (tracks ascending)."""
+        if len(self._meshes) > 2 * len(vehicles) + 50:
+            here = {vehicle.track for vehicle in vehicles}
+            self._meshes = {track: mesh for track, mesh in self._meshes.items() if track in here}
         placed = [p for v in vehicles if (p := self._vehicle(v, blend, time_s)) is not None]
         placed += [p for w in people if (p := self._person(w, blend)) is not None]
         placed += self._parked

@@ -103,7 +103,7 @@ class Traffic:
             if other is me or (other.offset < -1.0) != (me.offset < -1.0):
                 continue
             distance = self._gap(me, other)
-            if 0.0 <= distance + other.length and distance < gap:
+            if distance + other.length >= 0.0 and distance < gap:
                 gap, closing = distance, me.v - other.v
         stop = self._stop_ahead(me)
         if stop < gap:
@@ -118,9 +118,7 @@ class Traffic:
         """Free road between my front and the other's rear on the way we share; 1e9 if we share none."""
         mine, theirs = me.path, other.path
         if mine is theirs or (
-            mine.lane_in == theirs.lane_in
-            and other.s - other.length < theirs.leaves_at + 1.0
-            and me.s < mine.leaves_at
+            mine.lane_in == theirs.lane_in and other.s - other.length < theirs.leaves_at + 1.0 and me.s < mine.leaves_at
         ):
             ahead = other.s - me.s
         elif mine.lane_out == theirs.lane_out and other.s > theirs.joins_at - 2.0:

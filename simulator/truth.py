@@ -77,7 +77,7 @@ class EventTruth(msgspec.Struct, frozen=True):
 
     `time_s` is when the vehicle's front crosses the line on the ground, `frame` the first frame after that;
     `box_time_s` is when the middle of its box's lower edge crosses, which is what a camera system measures (None
-    if it left the picture before; where the clip begins with the front already across, `time_s` equals it).
+    if it left the picture before). `time_s` and `frame` are negative where the front crossed before the first frame.
     `speed` m/s; `phase` the signal's phase at `time_s`.
     """
 

@@ -1,7 +1,6 @@
 """Sees vehicles cross lines, and whether the light was red."""
 
 import math
-
 from typing import Literal
 
 import numpy as np
@@ -61,10 +60,21 @@ class Witness:
             anchor = None if thing is None else ((thing.box[0] + thing.box[2]) / 2, thing.box[3])
             self._follow(vehicle, front, anchor, frame, time_s, vehicle.speed(blend), phase)
         self._time = time_s
-        return self._tell(vehicles, time_s)
+        events = self._tell(vehicles, time_s)
+        here = {vehicle.track for vehicle in vehicles}
+        self._front = {track: point for track, point in self._front.items() if track in here}
+        self._crossings = {key: known for key, known in self._crossings.items() if key[0] in here}
+        return events
 
     def _follow(
-        self, vehicle: Vehicle, front: Point, anchor: Point | None, frame: int, time_s: float, speed: float, phase: Phase
+        self,
+        vehicle: Vehicle,
+        front: Point,
+        anchor: Point | None,
+        frame: int,
+        time_s: float,
+        speed: float,
+        phase: Phase,
     ) -> None:
         track = vehicle.track
         was = self._front.get(track)
@@ -87,7 +97,10 @@ class Witness:
                 if share is not None:
                     known = self._crossings.setdefault((track, name), _Crossing())
                     if known.box is None:
-                        way, moved = self._ground[name][2], (front[0] - was[0], front[1] - was[1]) if was else (0.0, 0.0)
+                        way, moved = (
+                            self._ground[name][2],
+                            (front[0] - was[0], front[1] - was[1]) if was else (0.0, 0.0),
+                        )
                         ahead = moved[0] * way[0] + moved[1] * way[1] > 0
                         known.box = (frame, self._time + share * (time_s - self._time), speed, ahead, phase)
 
@@ -99,6 +112,9 @@ class Witness:
             if first is None or known.told or track not in labels:
                 continue
             frame, when, speed, ahead, phase = first
+            if when <= 0 and known.box is None and time_s - when > 1.0:
+                known.told = True  # all of it happened before the first frame
+                continue
             waited = time_s - when
             if (known.box is None and waited < _PATIENCE) or (known.front is None and waited < _FRONT_PATIENCE):
                 continue

@@ -54,6 +54,8 @@ class Recorder:
         # one thread: batches reach the store in order, and DuckDB's connection stays in it
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._task: asyncio.Task[None] | None = None
+        self.joined = False
+        """true once the group has given partitions, even if none"""
         self.trouble = ""
         """why the store does not take what it is given; empty: it does"""
 
@@ -99,6 +101,7 @@ class Recorder:
                 offset = None
             self._batches.begin(partition, low if offset is None else offset)
         self._room.set()
+        self.joined = True
         positions = {partition: self._batches.position(partition) for partition in self._batches.partitions()}
         return {partition: position for partition, position in positions.items() if position is not None}
 

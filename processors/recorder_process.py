@@ -1,6 +1,7 @@
 """The composition root of the recorder process."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -35,15 +36,14 @@ def build_recorder(settings: Settings, store: Store | None = None) -> ProgressAp
         exit_stack.callback(opened.close)
         await recorder.start(opened)
         exit_stack.push_async_callback(recorder.stop)
-        seen: list[bool] = []
-        lag = asyncio.create_task(_measure_lag(lambda: app.consumer, recorder, seen))
+        lag = asyncio.create_task(_measure_lag(lambda: app.consumer, recorder))
         exit_stack.callback(lag.cancel)
 
         def live() -> str:
             return repr(crashed[0]) if crashed else ""
 
         def ready() -> str:
-            return recorder.trouble if seen else "no partitions assigned yet"
+            return recorder.trouble if recorder.joined else "no partitions assigned yet"
 
         health = HealthServer(settings.http_host, settings.http_port, live, ready)
         await health.start()
@@ -55,11 +55,10 @@ def build_recorder(settings: Settings, store: Store | None = None) -> ProgressAp
     return app
 
 
-async def _measure_lag(consumer: Any, recorder: Recorder, seen: list[bool]) -> None:
+async def _measure_lag(consumer: Callable[[], Any], recorder: Recorder) -> None:
     while True:
+        await asyncio.sleep(1.0)
         for tp in consumer().assignment():
-            seen[:] = [True]
             position, high = recorder.position((tp.topic, tp.partition)), consumer().highwater(tp)
             if position is not None and high is not None:
                 RECORD_LAG.labels(tp.topic, str(tp.partition)).set(max(0, high - position))
-        await asyncio.sleep(1.0)

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from confluent_kafka import TopicPartition
-from confluent_kafka.error import KafkaError
+from confluent_kafka import KafkaError, Message, TopicPartition
 
 from runtime.kafka import consumer
 
@@ -52,17 +51,26 @@ def read_all(bootstrap: str, topics: Iterable[str], timeout: float = 30.0) -> li
                     waiting.discard((message.topic(), message.partition()))
                     continue
                 raise RuntimeError(error.str())
-            records.append(
-                Record(
-                    message.topic(),
-                    message.partition(),
-                    message.offset(),
-                    message.timestamp()[1],
-                    message.key() or b"",
-                    message.value(),
-                    dict(message.headers() or ()),
-                )
-            )
+            records.append(_record(message))
         return records
     finally:
         reader.close()
+
+
+def _record(message: Message) -> Record:
+    topic, partition, offset, key, value = (
+        message.topic(),
+        message.partition(),
+        message.offset(),
+        message.key(),
+        message.value(),
+    )
+    assert topic is not None
+    assert partition is not None
+    assert offset is not None
+    headers: Any = dict(message.headers() or ())
+    return Record(topic, partition, offset, message.timestamp()[1], _bytes(key) or b"", _bytes(value), headers)
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value

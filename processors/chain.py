@@ -4,7 +4,6 @@ import uuid
 from typing import Any, Final
 
 import msgspec
-from vision.scene import Fact, Scene
 
 from schemas.analysis import Analysis, LineRule, RedLightRule, ZoneRule
 from schemas.messages import Box, Detections, Event, Flow, Provenance
@@ -12,6 +11,7 @@ from schemas.results import config_hash
 from vision import flow, tracker
 from vision.geometry import homography
 from vision.rules import line, red_light, zone
+from vision.scene import Fact, Scene
 
 STATE_VERSION: Final = 1
 """Rises when a checkpoint's state changes shape; an older one is then not restored but started cold."""

@@ -4,8 +4,7 @@ import time
 from typing import Final
 
 import msgspec
-from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.error import KafkaError
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from processors.errors import RetryError
 from runtime.kafka import consumer

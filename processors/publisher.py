@@ -1,4 +1,4 @@
-"""Results into Kafka through confluent-kafka, which takes microseconds a record where Faust's producer takes hundreds."""
+"""Results into Kafka through confluent-kafka: microseconds a record where Faust's own producer takes hundreds."""
 
 import asyncio
 import threading
@@ -65,7 +65,7 @@ class KafkaPublisher:
 
         while True:
             try:
-                self._producer.produce(topic, value, key, headers=headers, on_delivery=acknowledged)
+                self._producer.produce(topic, value, key, headers=[*headers], on_delivery=acknowledged)
                 return
             except BufferError:
                 WORKER_RETRIES.labels("kafka").inc()

@@ -186,7 +186,7 @@ def _influx_points(system: System, bootstrap: str) -> dict[str, int]:
     deadline = time.monotonic() + SETTLE_SECONDS
     try:
         while True:
-            points = {table: store.count(Query(table)) for table in TABLES}
+            points: dict[str, int] = {table: store.count(Query(table)) for table in TABLES}
             if points["detections"] >= published or time.monotonic() > deadline:
                 return points
             time.sleep(0.5)

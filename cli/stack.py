@@ -100,8 +100,9 @@ def up(
             spec.stack()
         except ValueError as error:
             raise _fail(str(error)) from error
-        _launch(folder, spec)
-    state = _wait_ready(folder)
+        state = _launch(folder, spec)
+    elif state.phase != "ready":
+        state = _wait_ready(folder)
     if as_json:
         typer.echo(msgspec.json.encode(state).decode())
         return
@@ -115,7 +116,8 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _launch(folder: Path, spec: StackSpec) -> None:
+def _launch(folder: Path, spec: StackSpec) -> StackState:
+    """Start the supervisor and wait until its stack is ready; interrupted, nothing is left."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / FILE).unlink(missing_ok=True)
     file = folder / "spec.json"
@@ -124,25 +126,28 @@ def _launch(folder: Path, spec: StackSpec) -> None:
         process = subprocess.Popen(
             [*SUPERVISOR, str(file)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-    # its state file appears within a moment; not before Python has started, though
-    while process.poll() is None and read_state(folder) is None:
-        time.sleep(0.05)
+    try:
+        # its state file appears within a moment; not before Python has started, though
+        while process.poll() is None and read_state(folder) is None:
+            time.sleep(0.05)
+        return _wait_ready(folder)
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        (folder / FILE).unlink(missing_ok=True)
+        raise
 
 
 def _wait_ready(folder: Path) -> StackState:
-    try:
-        while True:
-            state = read_state(folder)
-            if state is None:
-                raise _fail(f"the supervisor ended; see {folder / 'supervisor.log'}")
-            if state.phase == "failed":
-                raise _fail(state.error)
-            if state.phase == "ready":
-                return state
-            time.sleep(0.1)
-    except KeyboardInterrupt:
-        _stop(folder)
-        raise
+    while True:
+        state = read_state(folder)
+        if state is None:
+            raise _fail(f"the supervisor ended; see {folder / 'supervisor.log'}")
+        if state.phase == "failed":
+            raise _fail(state.error)
+        if state.phase == "ready":
+            return state
+        time.sleep(0.1)
 
 
 @app.command()

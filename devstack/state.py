@@ -41,7 +41,8 @@ class StackState(msgspec.Struct, frozen=True):
     def alive(self) -> bool:
         """Whether the supervisor that wrote this still runs; its start time guards against a reused pid."""
         try:
-            return psutil.Process(self.pid).create_time() == self.created
+            process = psutil.Process(self.pid)
+            return process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE
         except psutil.Error:
             return False
 

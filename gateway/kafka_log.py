@@ -35,8 +35,9 @@ class KafkaLog:
         )
 
     async def close(self) -> None:
-        if self._producer is not None:
-            await asyncio.to_thread(self._producer.flush, 5.0)
+        producer, self._producer, self._admin = self._producer, None, None
+        if producer is not None:
+            await asyncio.to_thread(producer.flush, 5.0)
 
     async def starts(self, topic: str) -> Position:
         return await self._offsets(topic, OffsetSpec.earliest())  # type: ignore[no-untyped-call]

@@ -13,6 +13,7 @@ from schemas.analysis import CameraSpec
 from schemas.messages import Detections, EndLedger, Event, Heartbeat, IngestLedger, LedgerEntry
 
 _HEARTBEAT_SECONDS: Final = 15.0
+_COMPLAINT_SECONDS: Final = 30.0
 _MAX_UNKNOWN: Final = 1000
 """cameras that results name but no spec does: bounded, so that a flood of ids cannot fill the memory"""
 
@@ -30,6 +31,7 @@ class Roster:
         self._cameras: dict[str, Camera] = {}
         self._beats: dict[str, tuple[Heartbeat, float]] = {}
         self.bad_records = 0
+        self._complained = float("-inf")
 
     def follow(self, cameras: Hub, detections: Hub, ledger: Hub, events: Hub, heartbeats: Hub) -> None:
         cameras.watch(self._guarded(self._on_spec))
@@ -62,12 +64,23 @@ class Roster:
             try:
                 react(record)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                self.bad_records += 1
-                logger("gateway.roster").warning(
-                    "unreadable record", partition=record.partition, offset=record.offset, error=str(error)
-                )
+                self._complain(record, str(error))
 
         return guarded
+
+    def _complain(self, record: Record, error: str) -> None:
+        """Now and then: a writer gone mad must not flood the log."""
+        self.bad_records += 1
+        now = self._clock()
+        if now - self._complained >= _COMPLAINT_SECONDS:
+            self._complained = now
+            logger("gateway.roster").warning(
+                "unreadable records",
+                so_far=self.bad_records,
+                partition=record.partition,
+                offset=record.offset,
+                error=error,
+            )
 
     def _camera(self, camera_id: str) -> Camera | None:
         camera = self._cameras.get(camera_id)

@@ -75,7 +75,7 @@ class _Stream:
 
     async def _start(self, cursor_text: str | None) -> None:
         log, topic = self._services.log, self._hub.topic
-        if cursor_text is None:
+        if not cursor_text:
             self._position = await log.ends(topic)
             return
         starts, ends = await log.starts(topic), await log.ends(topic)

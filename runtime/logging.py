@@ -42,5 +42,6 @@ def configure(level: str, as_json: bool, **bound: str) -> None:
 
 
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:
-    made: structlog.typing.FilteringBoundLogger = structlog.get_logger().bind(logger=name)
+    """Lazy: bound at the first line, so that a module may have one before `configure` was called."""
+    made: structlog.typing.FilteringBoundLogger = structlog.get_logger(part=name)
     return made

@@ -17,9 +17,9 @@ _LAMPS: Final[tuple[tuple[Phase, int, int], ...]] = (
     ("amber", -80, 60),
     ("green", -30, -95),
 )
-_BRIGHTNESS: Final = 35
-"""hundredths: what a level of brightness counts against a level of colour"""
-_LEAST: Final = 22.0
+_BRIGHTNESS: Final = 0.35
+"""what a level of brightness counts against a level of colour"""
+_LEAST: Final = 45.0
 """levels that make a lamp lit"""
 _LEAD: Final = 1.35
 """how far the lit lamp stands out from the next"""
@@ -37,12 +37,14 @@ def read(frame: av.VideoFrame, region: tuple[float, float, float, float]) -> Pha
     if rows < 3 or luma.shape[1] < 1:
         return "off"
     dark = int(np.sort(luma, axis=None)[luma.size // 4])
-    light = np.maximum(luma - dark, 0) * _BRIGHTNESS
-    scores = []
+    colours, lights = [], []
     for place, (_, towards_blue, towards_red) in enumerate(_LAMPS):
         band = slice(rows * place // 3, rows * (place + 1) // 3)
-        colour = np.maximum(blue[band] * towards_blue + red[band] * towards_red, 0)
-        scores.append((_best(colour) + _best(light[band])) / 100)
+        colours.append(_best(np.maximum(blue[band] * towards_blue + red[band] * towards_red, 0)) / 100)
+        lights.append(_best(np.maximum(luma[band] - dark, 0)))
+    brightest = max(*lights, 1.0)
+    # the lens of a lamp that is off has its colour too, but not its brightness
+    scores = [colour * light / brightest + _BRIGHTNESS * light for colour, light in zip(colours, lights, strict=True)]
     first, second, _ = sorted(scores, reverse=True)
     if first < _LEAST or first < _LEAD * second:
         return "off"

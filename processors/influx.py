@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import urllib3.exceptions
+from influxdb_client.client.flux_csv_parser import FluxCsvParserException, FluxQueryException
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
@@ -136,6 +137,9 @@ class InfluxStore:
             return [record.values for record in self._asker.query_stream(flux)]
         except ApiException as error:
             raise RetryError(_SERVICE, f"bucket {self._bucket}: {_reason(error)}") from error
+        except (FluxQueryException, FluxCsvParserException, csv.Error, LookupError, ValueError) as error:
+            # an answer that began well and ends with an error, or is no answer of InfluxDB's
+            raise RetryError(_SERVICE, f"bucket {self._bucket}: {getattr(error, 'message', repr(error))}") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise RetryError(_SERVICE, str(error)) from error
 

@@ -118,12 +118,13 @@ class _Stubborn(http.server.BaseHTTPRequestHandler):
     """Answers questions with nothing and refuses every point."""
 
     status = 400
+    answer = b""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         asked = self.path.startswith("/api/v2/query")
         self.send_response(200 if asked else self.status)
-        body = b"" if asked else b'{"code":"invalid","message":"unwanted secret"}'
+        body = self.answer if asked else b'{"code":"invalid","message":"unwanted secret"}'
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -149,6 +150,23 @@ def test_a_server_that_takes_nothing_loses_nothing(stubborn: str, status: int, m
     store = InfluxStore(stubborn, "", "rewatch", "rewatch")
     with pytest.raises(RetryError, match="unwanted"):
         store.write([detections(0), detections(1), event("a")])
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"#datatype,string,string\r\n#group,true,true\r\n#default,,\r\n,error,reference\r\n,out of memory,897\r\n\r\n",
+        b"<html>a proxy says hello</html>\r\n",
+    ],
+)
+def test_an_answer_that_is_an_error_is_waited_out(
+    stubborn: str, answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Stubborn, "answer", answer)
+    store = InfluxStore(stubborn, "", "rewatch", "rewatch")
+    with pytest.raises(RetryError, match="rewatch"):
+        store.count(Query("events"))
     store.close()
 
 

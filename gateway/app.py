@@ -17,6 +17,7 @@ from gateway.jobs import Jobs
 from gateway.kafka_log import KafkaLog
 from gateway.log import Log, LogUnavailable
 from gateway.models import AnyModel, Models, TritonModels
+from gateway.probe import FrameProbe
 from gateway.roster import Roster
 from gateway.routes import analyze, cameras, health, history, streams, video
 from gateway.routes import ledger as ledger_routes
@@ -60,7 +61,9 @@ def build_app(
     channels = Channels(port, clock)
     jobs = Jobs(port, roster, settings.uploads_dir, clock)
     jobs.follow(ledger, detections)
-    services = Services(settings, port, events, detections, roster, channels, jobs, catalogue, clock)
+    services = Services(
+        settings, port, events, detections, roster, FrameProbe(port, roster, clock), channels, jobs, catalogue, clock
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -8,6 +8,7 @@ from gateway.hub import Hub
 from gateway.jobs import Jobs
 from gateway.log import Log
 from gateway.models import Models
+from gateway.probe import FrameProbe
 from gateway.roster import Roster
 from gateway.video import Channels
 from runtime.config import Settings
@@ -19,6 +20,7 @@ class Services(Struct, frozen=True):
     events: Hub
     detections: Hub
     roster: Roster
+    probe: FrameProbe
     channels: Channels
     jobs: Jobs
     models: Models

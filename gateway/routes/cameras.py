@@ -12,12 +12,14 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/cameras", summary="All cameras with their state, latency and lag")
     async def cameras() -> CameraList:
+        await services.probe.refresh()
         now = services.clock()
         known = [camera for camera in services.roster.all() if listed(camera, now)]
         return CameraList(cameras=[view(camera, services.roster, now) for camera in known])
 
     @routes.get("/cameras/{camera_id}", summary="One camera", responses={404: {"model": Problem}})
     async def camera(camera_id: str) -> CameraInfo:
+        await services.probe.refresh()
         found = services.roster.get(camera_id)
         now = services.clock()
         if found is None or not listed(found, now):

@@ -122,3 +122,24 @@ async def test_the_gateway_starts_before_the_log_answers(tmp_path: Path) -> None
         assert (await found.http.get("/events")).status_code == 503
         log.away = False
         await found.until_ready()
+
+
+async def test_without_any_worker_the_frames_themselves_are_looked_at(tmp_path: Path) -> None:
+    now = [time.time()]
+    async with gateway(settings(tmp_path), clock=lambda: now[0]) as found:
+        for name in ("cam", "never"):
+            found.writer.spec(spec(name))
+        await found.settle()
+        units = list(clip.access_units("cam", 30, int(now[0] * SECOND) - 3 * SECOND))
+        for unit in units:
+            found.writer.frame(unit)
+        found.log.append("frames", b"cam", b"rubbish", [], None)
+        now[0] += 3
+        cameras = {one["id"]: one for one in (await found.http.get("/cameras")).json()["cameras"]}
+        assert cameras["cam"]["state"] == "online"
+        assert cameras["cam"]["codec"] == "h264"
+        assert cameras["cam"]["last_frame_ns"] == units[-1].captured_ns
+        assert cameras["cam"]["lag_seconds"] is None
+        assert cameras["never"]["state"] == "unknown"
+        now[0] += 20
+        assert (await found.http.get("/cameras/cam")).json()["state"] == "dark"

@@ -1,9 +1,10 @@
 """What the log already holds of a camera, so that a new process goes on where the last one ended."""
 
+import time
 from typing import Final, cast
 
 from aiokafka.partitioner import murmur2
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from msgspec import Struct
 
 from runtime import kafka
@@ -31,7 +32,7 @@ def last_record(bootstrap: str, topic: str, camera: str) -> LastRecord | None:
     partition = TopicPartition(topic, (murmur2(key) & 0x7FFFFFFF) % PARTITIONS)
     consumer = kafka.consumer(bootstrap, f"rewatch-tail-{camera}", **{"queued.max.messages.kbytes": 16_384})
     try:
-        low, high = consumer.get_watermark_offsets(partition, timeout=_TIMEOUT)
+        low, high = _watermarks(consumer, partition)
         for step in _STEPS:
             start = max(low, high - step)
             found = _latest(consumer, TopicPartition(topic, partition.partition, start), high, key)
@@ -40,6 +41,19 @@ def last_record(bootstrap: str, topic: str, camera: str) -> LastRecord | None:
         return None
     finally:
         consumer.close()
+
+
+def _watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    deadline = time.monotonic() + _TIMEOUT
+    while True:
+        try:
+            low, high = consumer.get_watermark_offsets(partition, timeout=_TIMEOUT)
+            return int(low), int(high)
+        except KafkaException as error:
+            # a partition that was just made, or whose broker just came back, has no leader for a moment
+            if not error.args[0].retriable() or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def _latest(consumer: Consumer, start: TopicPartition, high: int, key: bytes) -> LastRecord | None:

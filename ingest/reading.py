@@ -65,28 +65,39 @@ class Reading:
 
     def run(self, opened: OpenSource) -> None:
         """Until the source ends, `stop` is set or the queue is closed. Raises SourceError."""
-        waiting_since: float | None = None
         try:
-            for packet in opened.packets():
-                if self._stop.is_set():
-                    return
-                for coded in self._coded(packet, self._clock.now_ns()):
-                    if not self._push(coded):
-                        return
-                if self.take.pictures == 0:
-                    waiting_since = waiting_since or time.monotonic()
-                    if time.monotonic() - waiting_since > KEYFRAME_SECONDS:
-                        raise SourceError("no_keyframe", f"{opened.name} sends no picture that can be entered")
-            if self._transcoder is not None:
-                for coded in self._transcoder.flush(self._clock.now_ns()):
-                    if not self._push(coded):
-                        return
+            self._pump(opened)
+        except SourceError:
+            # what the decoder still holds was read before the failure
+            self._drain()
+            raise
+        else:
+            self._drain()
         finally:
             if not self._stop.is_set():
                 self.take.release()
             for reason, count in self._framer.take_lost().items():
                 # of no group of pictures, so on no ledger: before the first keyframe, or at the very end
                 self._on_lost(reason, count)
+
+    def _pump(self, opened: OpenSource) -> None:
+        waiting_since = time.monotonic()
+        for packet in opened.packets():
+            if self._stop.is_set():
+                return
+            for coded in self._coded(packet, self._clock.now_ns()):
+                if not self._push(coded):
+                    return
+            if self.take.pictures == 0 and not opened.finite and time.monotonic() - waiting_since > KEYFRAME_SECONDS:
+                raise SourceError("no_keyframe", f"{opened.name} sends no picture that can be entered")
+
+    def _drain(self) -> None:
+        if self._transcoder is None or self._stop.is_set():
+            return
+        for coded in self._transcoder.flush(self._clock.now_ns()):
+            self._on_received(1)
+            if not self._push(coded):
+                return
 
     def _coded(self, packet: "Packet[Any]", arrival_ns: int) -> Iterator[Coded]:
         if self._transcoder is None:

@@ -101,7 +101,7 @@ class Service:
         while not stop.is_set():
             try:
                 await asyncio.to_thread(
-                    kafka.create_topics, self._settings.kafka, TOPICS, self._settings.replication_factor, 10.0
+                    kafka.create_topics, self._settings.kafka, TOPICS, self._settings.replication_factor, 5.0
                 )
                 return True
             except KafkaException as error:

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 
 import av
 from av.bitstream import BitStreamFilterContext
@@ -58,13 +57,16 @@ def kind_of(url: str) -> Kind:
 
 def name_of(url: str) -> str:
     """The address without user, password and query, for logs."""
-    if "://" not in url:
+    scheme, separator, rest = url.partition("://")
+    if not separator:
         return url
-    try:
-        parts = urlsplit(url)
-        return f"{parts.scheme}://{(parts.netloc.rpartition('@')[2])}{parts.path}"
-    except ValueError:
-        return f"{url.partition('://')[0]}://…"
+    if rest.count("@") > 1:
+        # a password with such a character in it, not escaped: nobody can tell where it ends
+        return f"{scheme}://…"
+    before, _, after = rest.rpartition("@")
+    if "?" in before:
+        return f"{scheme}://…"
+    return f"{scheme}://{after.partition('?')[0]}"
 
 
 class OpenSource:

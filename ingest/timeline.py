@@ -62,8 +62,10 @@ class Timeline:
         if highest is None:
             self._offset = 0
             return pts
-        if self._offset is None or self._follow_on:
-            # the first picture had no timestamp, so the line began at 0; or a loop
+        if self._offset is None and 0 < pts - highest <= self._second:
+            # RTSP by FFmpeg: the first picture has no timestamp, and the others count from it
+            self._offset = 0
+        elif self._offset is None or self._follow_on:
             self._follow_on = False
             self._offset = highest + self._step - pts
             return highest + self._step

@@ -27,7 +27,9 @@ def test_a_sound_source_is_left_alone() -> None:
 
 
 def test_the_first_timestamp_is_missing_as_with_rtsp() -> None:
-    assert placed([None, 3749, 7499, 11250], live=True) == [0, STEP, STEP + 3750, STEP + 7501]
+    assert placed([None, 3749, 7499, 11250], live=True) == [0, 3749, 7499, 11250]
+    reordered = [None, 3 * STEP, STEP, 2 * STEP, 6 * STEP]
+    assert placed(reordered, live=True) == [0, 3 * STEP, STEP, 2 * STEP, 6 * STEP]
 
 
 def test_the_first_is_missing_and_the_clock_does_not_begin_at_zero() -> None:

@@ -52,9 +52,12 @@ class ProgressApp(faust.App):
     resources: Callable[["ProgressApp", AsyncExitStack], Awaitable[None]]
     _exit: AsyncExitStack
 
+    def _create_directories(self) -> None:
+        """Faust would make folders for its tables in the current one: there are no tables, and a container's root file
+        system cannot be written."""
+
     async def on_start(self) -> None:
         await super().on_start()
-        self._exit = AsyncExitStack()
         await self.resources(self, self._exit)
 
     async def on_stop(self) -> None:
@@ -90,6 +93,7 @@ def build_app(
     )
     app.commit_points = commit_points
     app.resources = resources
+    app._exit = AsyncExitStack()
     app.transport = ProgressTransport(app.conf.broker_consumer, app)
     return app
 

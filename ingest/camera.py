@@ -99,6 +99,16 @@ class Camera:
         self._publisher.retire(self._queue)
         self._connected.set(0)
 
+    def leave(self) -> None:
+        """As `stop`, and for good: the log ends with an `end` record, so that what is still open is finished."""
+        take = self._take
+        self._stop.set()
+        self._queue.close()
+        if take is not None and take.pictures:
+            captured_ns = max(self._floor_ns, take.highest_ns)
+            self._queue.put_end(End(self.spec.id, take.session, 0, "", self._analysis, captured_ns))
+        self.stop()
+
     def join(self, seconds: float) -> None:
         self._thread.join(seconds)
 

@@ -122,7 +122,7 @@ class Service:
         mine = {camera: spec for camera, spec in wanted.items() if self._mine(spec)}
         with self._lock:
             for camera in [known for known in self._cameras if known not in mine]:
-                self._remove(camera)
+                self._cameras.pop(camera).leave()
                 self._log.info("camera removed", camera=camera)
             for camera, spec in mine.items():
                 running = self._cameras.get(camera)

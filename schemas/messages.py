@@ -43,7 +43,7 @@ class Gap(Struct, frozen=True):
 
 
 class End(Struct, frozen=True):
-    """A source that has an end was read to it."""
+    """Nothing follows: a file was read to its end, or the camera was removed."""
 
     camera: str
     session: str

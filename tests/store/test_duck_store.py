@@ -162,7 +162,7 @@ def test_reading_beside_writing_and_merging(tmp_path: Path, monkeypatch: pytest.
 
     def write() -> None:
         nonlocal acknowledged
-        while not stop.is_set() and acknowledged < 150:
+        while not stop.is_set() and acknowledged < 60:
             writer.write([detections(acknowledged)])
             acknowledged += 1
 
@@ -194,6 +194,7 @@ for number in range(int(sys.argv[2]), 100_000):
 """
 
 
+@pytest.mark.integration
 @pytest.mark.timeout(120)
 def test_kill_9_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     start = 0

@@ -150,7 +150,7 @@ def test_a_crowded_picture_fits(store: Store) -> None:
 
 
 @given(st.lists(st.lists(any_record, min_size=1, max_size=6), min_size=1, max_size=5))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_duckdb_agrees_with_the_fake(tmp_path: Path, batches: list[list[Record]]) -> None:
     _agree(DuckStore(Path(tempfile.mkdtemp(dir=tmp_path))), batches)
 

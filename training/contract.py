@@ -31,7 +31,7 @@ class Suppression(Struct, frozen=True):
 
     score: float = 0.01
     """boxes below are dropped in the graph; consumers cut higher"""
-    iou: float = 0.6
+    iou: float = 0.5
     """of two boxes that overlap more, the weaker goes"""
     candidates: int = 1000
     """the best boxes of an image that suppression looks at"""

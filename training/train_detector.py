@@ -78,7 +78,7 @@ def publish(
     network = JunctionYolo(len(LABELS))
     network.load_state_dict(state["average"])
     raw = to_onnx(network, judging.height, judging.width)
-    model = wrap(prepare(raw), FAMILY, NAME, LABELS, Suppression(candidates=300))
+    model = wrap(prepare(raw), FAMILY, NAME, LABELS, Suppression(iou=0.6, candidates=300))
     note = try_out(model)
     report = evaluate(model, samples)
     facts = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import TOPICS
-from tests.rules.repository import HOUSES, dotted, python_files, tree
+from tests.rules.repository import HOUSES, dotted, python_files, text, tree
 
 SETTINGS = Path("runtime/config.py")
 # These start servers and programs: they hand the whole environment on, and may look at PATH to find them.
@@ -22,6 +22,8 @@ def _calls(path: Path) -> Iterator[ast.Call]:
 
 def _environment_readings(path: Path) -> Iterator[str]:
     """Where a file touches the environment, and whether it picks a variable or takes the whole."""
+    if "environ" not in text(path) and "getenv" not in text(path):
+        return
     module = tree(path)
     looking_for_programs = {
         id(call.func.value)

@@ -1,6 +1,8 @@
 """The stack as a whole: real use of every server, order, failed starts."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -91,6 +93,31 @@ def use_influxdb(url: str) -> None:
 def scraped(url: str) -> dict[str, str]:
     results = httpx.get(f"{url}/api/v1/query", params={"query": "up"}).json()["data"]["result"]
     return {result["metric"]["job"]: result["value"][1] for result in results}
+
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from devstack.stack import Stack
+folder = Path(sys.argv[1])
+with Stack(folder / "run", model_repository=folder / "models", models=("mean",)) as stack:
+    pids = [service.process.pid for service in stack.services.values()] + stack.triton.stub_pids()
+    print(*pids, flush=True)
+    time.sleep(1000)
+"""
+
+
+def test_kill_9_of_the_parent_leaves_no_server_and_no_stub(tmp_path: Path, orphans: list[int]) -> None:
+    write_model(tmp_path / "models", "mean", instances=2)
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    with parent:
+        assert parent.stdout is not None
+        orphans += [int(pid) for pid in parent.stdout.readline().split()]
+        assert len(orphans) == 6  # four servers, two stubs
+        parent.kill()
+    assert until(lambda: all(gone(pid) for pid in orphans))
+    assert until(lambda: nothing_runs_in(tmp_path))
+    assert not list(Path("/dev/shm").glob(f"{stack_prefix(tmp_path / 'run')}*"))
 
 
 def test_a_taken_port_fails_the_start_and_stops_the_rest(tmp_path: Path) -> None:

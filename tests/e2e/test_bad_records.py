@@ -9,7 +9,7 @@ from cli.collect import Record, read_all
 from cli.system import System
 from runtime.kafka import producer
 from schemas.codec import encode
-from schemas.messages import End
+from schemas.messages import AccessUnit, End, LogRecord
 from schemas.topics import DETECTIONS, FAILED_WINDOWS, FRAMES, LEDGER
 from tests.processors.walk import clip
 
@@ -39,13 +39,14 @@ def test_a_malformed_record_costs_its_gop_and_no_more(
     analysis = msgspec.json.decode(clip(1)[0].analysis or b"")
     analysis.update(model="junction-yolo")
     header = msgspec.json.encode(analysis)
-    units = [
+    units: list[AccessUnit] = [
         msgspec.structs.replace(unit, camera=camera, analysis=header if unit.keyframe else None) for unit in clip(30)
     ]
     bootstrap = system.addresses.kafka_bootstrap
     sender = producer(bootstrap, "bad-records")
     sender.produce(FRAMES.name, b"no key, no headers")
-    for number, record in enumerate([*units, End(camera, "s1", len(units), "", header, units[-1].captured_ns)]):
+    records: list[LogRecord] = [*units, End(camera, "s1", len(units), "", header, units[-1].captured_ns)]
+    for number, record in enumerate(records):
         wire = encode(record)
         headers = dict(wire.headers)
         if number == 14:
@@ -59,14 +60,14 @@ def test_a_malformed_record_costs_its_gop_and_no_more(
     topics = [LEDGER.name, FAILED_WINDOWS.name, DETECTIONS.name]
     deadline = time.monotonic() + 60
     while True:
-        records = read_all(bootstrap, topics)
-        if any(record.json()["stage"] == "end" for record in of(records, camera, LEDGER.name)):
+        found = read_all(bootstrap, topics)
+        if any(record.json()["stage"] == "end" for record in of(found, camera, LEDGER.name)):
             break
         assert time.monotonic() < deadline, "the worker did not go on"
         time.sleep(0.5)
-    (window,) = of(records, camera, FAILED_WINDOWS.name)
+    (window,) = of(found, camera, FAILED_WINDOWS.name)
     assert "malformed record" in window.json()["reason"]
-    assert len(of(records, camera, DETECTIONS.name)) == 24
-    sums = [record.json() for record in of(records, camera, LEDGER.name) if record.json()["stage"] == "analysis"]
+    assert len(of(found, camera, DETECTIONS.name)) == 24
+    sums = [record.json() for record in of(found, camera, LEDGER.name) if record.json()["stage"] == "analysis"]
     assert sum(entry["consumed"] for entry in sums) == 30
     assert sum(entry["failed"] for entry in sums) == 6

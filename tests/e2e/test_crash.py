@@ -49,7 +49,7 @@ def log() -> list[WireRecord]:
 def publish(stack: Stack, log: list[WireRecord]) -> None:
     sender = producer(stack.addresses.kafka_bootstrap, "log")
     for record in log:
-        sender.produce(FRAMES.name, record.value, record.key, headers=record.headers, timestamp=record.timestamp_ms)
+        sender.produce(FRAMES.name, record.value, record.key, headers=[*record.headers], timestamp=record.timestamp_ms)
         sender.poll(0)
     assert sender.flush(30) == 0
 

@@ -39,7 +39,7 @@ def clip(count: int = 40, keyframe_every: int = 10, analysis: Analysis = ANALYSI
     options = {"bf": "0", **options}
     return [
         msgspec.structs.replace(unit, analysis=header if unit.keyframe else None)
-        for unit in encode("h264", count, (96, 64), keyframe_every, **options)
+        for unit in encode("h264", count, (96, 64), keyframe_every, options)
     ]
 
 

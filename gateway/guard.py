@@ -1,5 +1,6 @@
 """What every request passes: who may ask, from where, how often; and what every answer carries."""
 
+import base64
 import hmac
 import time
 from collections import OrderedDict
@@ -52,7 +53,7 @@ class Guard:
     """Refuses before the application sees anything.
 
     - with a token: the same one as `Authorization: Bearer …`; a WebSocket may bring it as `?token=` or as the
-      subprotocol after `bearer`, because browsers cannot set its headers;
+      subprotocol after `bearer` (as it is, or `b64.` and its base64url), because browsers cannot set its headers;
     - bound to loopback: only loopback's names as Host, which stops rebound DNS names;
     - a browser's requests that change something, and its WebSockets: only from our own pages (header Origin).
     """
@@ -96,8 +97,19 @@ class Guard:
             offered += parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
             protocols = [p.strip() for p in headers.get("sec-websocket-protocol", "").split(",")]
             if protocols[0] == _SUBPROTOCOL:
-                offered += protocols[1:2]
+                offered += [_plain(text) for text in protocols[1:2]]
         return any(hmac.compare_digest(text.encode(), self._token.encode()) for text in offered)
+
+
+def _plain(protocol: str) -> str:
+    """A subprotocol may hold few characters: a token with others comes as `b64.` and its base64url."""
+    name, dot, encoded = protocol.partition(".")
+    if name != "b64" or not dot:
+        return protocol
+    try:
+        return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+    except ValueError:
+        return ""
 
 
 def _is_open(path: str) -> bool:

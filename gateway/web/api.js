@@ -41,7 +41,13 @@ export function openSocket(path, parameters = {}) {
   url.protocol = url.protocol.replace("http", "ws");
   for (const [name, value] of Object.entries(parameters)) if (value) url.searchParams.set(name, value);
   // a subprotocol, not the address: addresses end up in logs
-  return token() ? new WebSocket(url, ["bearer", token()]) : new WebSocket(url);
+  return token() ? new WebSocket(url, ["bearer", encoded(token())]) : new WebSocket(url);
+}
+
+/** A subprotocol may hold few characters: base64url of the token's UTF-8. */
+function encoded(text) {
+  const bytes = String.fromCharCode(...new TextEncoder().encode(text));
+  return `b64.${btoa(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}`;
 }
 
 export function askToken() {

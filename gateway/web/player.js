@@ -4,13 +4,57 @@
 import { openSocket } from "./api.js";
 import { codecString } from "./bitstream.js";
 
-const LONGEST_HOLD = 2000; // ms; then the picture is shown without boxes
+const WINDOW = 3000; // ms over which arrivals and waits are watched
+const LONGEST_HOLD = 4000; // ms; boxes that are later than this are not waited for
 const ANALYSIS_SILENT = 2500; // ms without any boxes: nobody analyses, so nothing is waited for
 const MOST_HELD = 400; // units; more than the longest hold can gather
+const REORDERED = 6; // units; more than B-frames reorder
 const RETRY = 1500;
 const text = new TextDecoder();
 
 export const canDecode = "VideoDecoder" in globalThis;
+
+/** The largest value of the last while: of this window and the one before. */
+class Recent {
+  constructor() {
+    this.before = this.now = -Infinity;
+    this.since = 0;
+  }
+
+  add(value, at) {
+    if (at - this.since > WINDOW) {
+      this.before = at - this.since > 2 * WINDOW ? -Infinity : this.now;
+      this.now = -Infinity;
+      this.since = at;
+    }
+    this.now = Math.max(this.now, value);
+  }
+
+  get max() {
+    return Math.max(this.before, this.now);
+  }
+}
+
+/** When a unit is due: its capture time, plus the shortest way that units take to here, plus the longest recent wait
+ *  for boxes. So pictures follow each other as they were taken, however unevenly boxes come. */
+class Pace {
+  constructor() {
+    this.earliness = new Recent();
+    this.waits = new Recent();
+  }
+
+  arrived(unit) {
+    this.earliness.add(unit.captured - unit.arrived, unit.arrived);
+  }
+
+  ready(unit, now) {
+    this.waits.add(Math.min(LONGEST_HOLD, now - unit.arrived), now);
+  }
+
+  due(unit) {
+    return unit.captured - this.earliness.max + Math.max(0, this.waits.max);
+  }
+}
 
 export class Player {
   /** `boxes.knows(key)`: whether boxes of this capture time or a later one have come; `onPicture(frame, key)` takes
@@ -21,6 +65,7 @@ export class Player {
     this.onPicture = onPicture;
     this.onState = onState;
     this.held = [];
+    this.pace = new Pace();
     this.keys = new Map();
     this.needKeyframe = true;
     this.codec = "";
@@ -47,15 +92,19 @@ export class Player {
     const end = bytes.indexOf(10);
     const about = JSON.parse(text.decode(bytes.subarray(0, end)));
     const nanoseconds = BigInt(about.captured_ns);
-    this.held.push({
+    const unit = {
       // numbers in the boxes' JSON are rounded to doubles: the same rounding makes the same key
       key: Number(nanoseconds),
       timestamp: Number(nanoseconds / 1000n),
+      captured: Number(nanoseconds / 1000n) / 1000,
       keyframe: about.keyframe,
       codec: about.codec,
       data: bytes.subarray(end + 1),
       arrived: performance.now(),
-    });
+      ready: false,
+    };
+    this.pace.arrived(unit);
+    this.held.push(unit);
     if (this.held.length > MOST_HELD) this.skipToLastKeyframe();
     this.release();
   }
@@ -69,13 +118,30 @@ export class Player {
 
   /** Called for each arrival of units or boxes, and by the page's clock. */
   release(now = performance.now()) {
-    const silent = now - this.boxes.heard > ANALYSIS_SILENT;
-    while (this.held.length) {
-      const unit = this.held[0];
-      if (!silent && !this.boxes.knows(unit.key) && now - unit.arrived < LONGEST_HOLD) return;
-      this.held.shift();
-      this.decode(unit);
+    const hopeless = this.analysisIsAway(now);
+    for (let index = 0; index < this.held.length; index++) {
+      const unit = this.held[index];
+      if (unit.ready) continue;
+      const first = this.firstShown(index);
+      if (!hopeless && !this.boxes.knows(first.key) && now - unit.arrived < LONGEST_HOLD) break;
+      unit.ready = true;
+      this.pace.ready(first, now);
     }
+    while (this.held[0]?.ready && this.pace.due(this.firstShown(0)) <= now) this.decode(this.held.shift());
+  }
+
+  /** Units come in decoding order: with B-frames, what is shown first of those from here on may come later. */
+  firstShown(index) {
+    let first = this.held[index];
+    for (const unit of this.held.slice(index + 1, index + REORDERED)) if (unit.captured < first.captured) first = unit;
+    return first;
+  }
+
+  /** Nobody analyses, or so far behind that no picture can wait for it. */
+  analysisIsAway(now) {
+    if (now - this.boxes.heard > ANALYSIS_SILENT) return true;
+    const newest = this.held.at(-1);
+    return newest !== undefined && newest.key - this.boxes.latest.captured_ns > LONGEST_HOLD * 1e6;
   }
 
   decode(unit) {
@@ -109,13 +175,9 @@ export class Player {
         this.onState("live");
         this.onPicture(frame, key);
       },
-      error: (error) => {
+      error: () => {
         this.needKeyframe = true;
-        if (error.name === "NotSupportedError") {
-          this.unsupported = codec;
-          const name = unit.codec === "hevc" ? "H.265" : "H.264";
-          this.onState("unsupported", `This browser cannot decode ${name} (${codec}); boxes are shown without the picture.`);
-        }
+        this.checkSupport(codec, unit.codec);
       },
     });
     try {
@@ -124,6 +186,15 @@ export class Player {
       return false;
     }
     return true;
+  }
+
+  /** After an error: damage is over at the next keyframe, a codec that is not there never comes. */
+  async checkSupport(codec, family) {
+    const { supported } = await VideoDecoder.isConfigSupported({ codec }).catch(() => ({ supported: false }));
+    if (supported) return;
+    this.unsupported = codec;
+    const name = family === "hevc" ? "H.265" : "H.264";
+    this.onState("unsupported", `This browser cannot decode ${name} (${codec}); boxes are shown without the picture.`);
   }
 
   closeDecoder() {

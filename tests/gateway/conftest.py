@@ -35,4 +35,4 @@ def writer(producer: Producer) -> Writer:
         producer.produce(topic, value, key, headers=dict(headers), **stamp)
         producer.poll(0)
 
-    return Writer(sink)
+    return Writer(sink, producer.flush)

@@ -43,11 +43,14 @@ def analysed(writer: Writer, camera: str, frames: int = FRAMES) -> None:
     for number in (1, 2, 2):
         writer.result(clip.event(camera, number, captured[5 * number]))
     writer.result(Flow(camera, "middle", 0, "car", "forward", 2, None, clip.provenance()))
+    writer.flush()  # a worker tells the end when all that came before it is acknowledged
     writer.result(EndLedger(camera, "s", frames))
+    writer.flush()
 
 
 def unreadable(writer: Writer, camera: str, why: str = "Invalid data found when processing input") -> None:
     writer.result(EndLedger(camera, "none", 0, why))
+    writer.flush()
 
 
 class Edge:

@@ -1,5 +1,6 @@
 """Who may ask, from where, and how often."""
 
+import base64
 from pathlib import Path
 
 import httpx
@@ -38,8 +39,12 @@ async def test_the_token_opens(tmp_path: Path) -> None:
             assert (await socket.json())["type"] == "hello"
         async with found.socket("/ws/events", {"sec-websocket-protocol": "bearer, secret"}) as socket:
             assert socket.subprotocol == "bearer"
+        encoded = "b64." + base64.urlsafe_b64encode(b"secret").decode().rstrip("=")
+        async with found.socket("/ws/events", {"sec-websocket-protocol": f"bearer, {encoded}"}) as socket:
+            assert socket.subprotocol == "bearer"
         for path, headers in (
             ("/ws/events", {}),
+            ("/ws/events", {"sec-websocket-protocol": "bearer, b64.%%%"}),
             ("/ws/video/cam?token=no", {}),
             ("/ws/events", {"sec-websocket-protocol": "bearer, no"}),
         ):

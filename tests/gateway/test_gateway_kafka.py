@@ -279,12 +279,8 @@ async def test_a_broker_that_is_away_for_a_while(
         assert (await http.get("/readyz")).status_code == 200
 
 
-async def test_a_file_is_analysed(served: Served, log: KafkaLog, writer: Writer, producer: Producer) -> None:
-    def handle(to: Writer, job: str) -> None:
-        analysed(to, job)
-        producer.flush()
-
-    async with edge(log, writer, handle) as made, httpx.AsyncClient(base_url=served.url, timeout=60) as http:
+async def test_a_file_is_analysed(served: Served, log: KafkaLog, writer: Writer) -> None:
+    async with edge(log, writer, analysed) as made, httpx.AsyncClient(base_url=served.url, timeout=60) as http:
         form = {"files": {"file": ("a.mp4", b"video" * 1000)}, "data": {"model": "square-finder"}}
         answer = await http.post("/analyze", **form)  # type: ignore[arg-type]
         assert answer.status_code == 200, answer.text
@@ -293,12 +289,8 @@ async def test_a_file_is_analysed(served: Served, log: KafkaLog, writer: Writer,
         assert not await asyncio.to_thread(Path(made.specs[0].source.url).exists)
 
 
-async def test_no_video(served: Served, log: KafkaLog, writer: Writer, producer: Producer) -> None:
-    def handle(to: Writer, job: str) -> None:
-        unreadable(to, job)
-        producer.flush()
-
-    async with edge(log, writer, handle), httpx.AsyncClient(base_url=served.url, timeout=60) as http:
+async def test_no_video(served: Served, log: KafkaLog, writer: Writer) -> None:
+    async with edge(log, writer, unreadable), httpx.AsyncClient(base_url=served.url, timeout=60) as http:
         form = {"files": {"file": ("a.mp4", b"text" * 1000)}, "data": {"model": "square-finder"}}
         answer = await http.post("/analyze", **form)  # type: ignore[arg-type]
         assert answer.status_code == 422

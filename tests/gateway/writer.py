@@ -1,6 +1,7 @@
 """Writes to the log what ingest and the workers would write."""
 
 import json
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -19,8 +20,10 @@ class Sink(Protocol):
 
 
 class Writer:
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+    """`flush` waits until all that was written is acknowledged."""
+
+    def __init__(self, sink: Sink, flush: Callable[[], object] = lambda: None) -> None:
+        self._sink, self.flush = sink, flush
 
     def spec(self, spec: CameraSpec) -> None:
         self._sink(CAMERAS.name, spec.id.encode(), msgspec.json.encode(spec), [], None)

@@ -13,6 +13,7 @@ from processors.publisher import KafkaPublisher
 from processors.session import SessionPorts
 from processors.triton import TritonDetector
 from processors.watch import Watch
+from processors.watermarks import kafka_watermarks
 from processors.worker import CameraWorker, checkpoint_reader
 from runtime.config import Settings
 from schemas.topics import FRAMES, FRAMES_BATCH
@@ -29,7 +30,9 @@ def build_worker(settings: Settings) -> ProgressApp:
         crashed.append(error)
         asyncio.get_running_loop().create_task(app.crash(error))
 
-    worker = CameraWorker(topic.name, checkpoint_reader(settings.kafka, topic.name), crash)
+    worker = CameraWorker(
+        topic.name, checkpoint_reader(settings.kafka, topic.name), kafka_watermarks(settings.kafka), crash
+    )
 
     async def resources(app: ProgressApp, exit_stack: AsyncExitStack) -> None:
         publisher = KafkaPublisher(settings.kafka, name, lambda why: crash(RuntimeError(f"not delivered: {why}")))

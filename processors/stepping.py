@@ -149,7 +149,8 @@ class Stepper:
                 case Ending():
                     await self._finish_flow(item.origin)
                     await closed.put(Closed(self._loose))
-                    end = EndLedger(self.camera, item.end.session, item.end.published, item.end.error)
+                    told = item.end
+                    end = EndLedger(self.camera, told.session, told.published, told.error, told.captured_ns)
                     await closed.put(Closed(Acknowledgements(), end=end))
 
     async def _frame(self, item: FrameItem) -> None:

@@ -3,17 +3,21 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from processors.checkpoints import read_checkpoints
 from processors.commit import PartitionProgress
 from processors.commit_points import Partition
 from processors.errors import FatalError, RetryError
 from processors.session import CameraSession, Malformed, SessionPorts
+from processors.watermarks import Watermarks
 from runtime.logging import logger
 from runtime.metrics import WORKER_MALFORMED, WORKER_RETRIES
 from schemas.codec import CodecError, decode
 from schemas.messages import Checkpoint
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 _log = logger("worker")
 
@@ -36,10 +40,11 @@ class CameraWorker:
         self,
         topic: str,
         read: ReadCheckpoints,
+        watermarks: Watermarks,
         crash: Callable[[BaseException], None],
     ) -> None:
         self.topic = topic
-        self._read = read
+        self._read, self._watermarks = read, watermarks
         self._crash = crash
         self._ports: SessionPorts | None = None
         self._progress: dict[Partition, PartitionProgress] = {}
@@ -76,23 +81,37 @@ class CameraWorker:
             for key in [key for key in self._sessions if key[0] == partition]:
                 await self._drop(key)
         fresh = sorted(partition for partition in committed if partition not in self._progress)
-        checkpoints = await self._checkpoints([number for _, number in fresh])
+        checkpoints = await self._patiently(self._read, [number for _, number in fresh])
+        edges = await self._patiently(self._watermarks, fresh)
         self._restored.update(checkpoints)
         for partition in fresh:
-            lowest = [c.offset for c in checkpoints.values() if c.partition == partition[1]]
-            start = committed[partition]
+            low, high = edges[partition]
             # a worker that slept through its own replacement may have left a checkpoint older than the commit
-            self._progress[partition] = PartitionProgress(min([start, *lowest]) if start is not None else None)
+            wanted = [c.offset for c in checkpoints.values() if c.partition == partition[1]]
+            wanted += [offset] if (offset := committed[partition]) is not None else []
+            start = min(wanted, default=low)
+            if not low <= start <= high:
+                _log.error(
+                    "records are gone from the log before they were analysed",
+                    topic=partition[0],
+                    partition=partition[1],
+                    wanted=start,
+                    low=low,
+                    high=high,
+                )
+                start = low
+            self._progress[partition] = PartitionProgress(start)
         _log.info("assigned", partitions=len(committed), fresh=len(fresh), checkpoints=len(checkpoints))
         return {partition: progress.next for partition, progress in self._progress.items() if progress.next is not None}
 
-    async def _checkpoints(self, numbers: list[int]) -> dict[str, Checkpoint]:
+    async def _patiently(self, ask: Callable[[A], R], about: A) -> R:
+        """In a thread; again and again while Kafka does not answer."""
         while True:
             try:
-                return await asyncio.get_running_loop().run_in_executor(None, self._read, numbers)
+                return await asyncio.get_running_loop().run_in_executor(None, ask, about)
             except RetryError as error:
                 WORKER_RETRIES.labels(error.service).inc()
-                _log.warning("waiting for checkpoints", why=str(error))
+                _log.warning("waiting for the log", why=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
 
     # --- records ----------------------------------------------------------------------------------------------------

@@ -183,10 +183,12 @@ class Service:
         return self.wait_ready(timeout)
 
     def pause(self) -> None:
-        """SIGSTOP the server and its children: it stays connected and answers nothing."""
+        """SIGSTOP the server and its children, and wait for it: it stays connected and answers nothing."""
         process = self.process
         for each in (process, *process.children(recursive=True)):
             each.suspend()
+        while process.status() != psutil.STATUS_STOPPED:
+            time.sleep(0.01)
 
     def resume(self) -> None:
         """Undo `pause`."""

@@ -10,8 +10,9 @@ from tests.gateway.conftest import broker, producer, writer
 __all__ = ["broker", "chromium", "page", "producer", "writer"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """For one module: while Playwright is there, its loop counts as running, and no asynchronous test can run."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-dev-shm-usage"]

@@ -106,7 +106,9 @@ class Camera:
         self._queue.close()
         if take is not None and take.pictures:
             captured_ns = max(self._floor_ns, take.highest_ns)
-            self._queue.put_end(End(self.spec.id, take.session, 0, "", self._analysis, captured_ns))
+            # a recording that was not read to its end is not a whole one
+            error = "removed before its end" if self.spec.batch else ""
+            self._queue.put_end(End(self.spec.id, take.session, 0, error, self._analysis, captured_ns))
         self.stop()
 
     def join(self, seconds: float) -> None:

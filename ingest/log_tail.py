@@ -7,6 +7,7 @@ from aiokafka.partitioner import murmur2
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from msgspec import Struct
 
+from ingest.silent import SILENT
 from runtime import kafka
 from schemas import codec
 from schemas.messages import End, Gap
@@ -30,7 +31,7 @@ def last_record(bootstrap: str, topic: str, camera: str) -> LastRecord | None:
     """
     key = camera.encode()
     partition = TopicPartition(topic, (murmur2(key) & 0x7FFFFFFF) % PARTITIONS)
-    consumer = kafka.consumer(bootstrap, f"rewatch-tail-{camera}", **{"queued.max.messages.kbytes": 16_384})
+    consumer = kafka.consumer(bootstrap, f"rewatch-tail-{camera}", **{"queued.max.messages.kbytes": 16_384, **SILENT})
     try:
         low, high = _watermarks(consumer, partition)
         for step in _STEPS:

@@ -1,6 +1,5 @@
 """From the cameras' queues to Kafka, in order, each access unit accounted for when Kafka has it."""
 
-import logging
 import threading
 import time
 from collections import deque
@@ -13,6 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from ingest.gop_queue import GopQueue, Unit
 from ingest.limits import Limits
+from ingest.silent import SILENT
 from runtime import kafka
 from runtime.logging import logger
 from runtime.metrics import INGEST_BYTES, INGEST_PUBLISHED, INGEST_QUEUE
@@ -32,19 +32,18 @@ _NEWEST_MS: int = HOUR_MS // 2
 
 def bounded_producer(bootstrap: str, client_id: str, **overrides: Any) -> Producer:
     """A producer that never gives up on a message by itself and never holds more than a set amount."""
-    silent = logging.getLogger("ingest.librdkafka")
-    silent.setLevel(logging.CRITICAL)
     return kafka.producer(
         bootstrap,
         client_id,
         **{
             "delivery.timeout.ms": 0,
+            # access units are large: waiting for company would only cost time
+            "linger.ms": 0,
             "queue.buffering.max.kbytes": _BUFFER_KBYTES,
             "queue.buffering.max.messages": 20_000,
             "reconnect.backoff.max.ms": 2_000,
-            # its own lines, several a second while a broker is away, would go to stderr as they are
-            "logger": silent,
             "error_cb": _KafkaErrors(),
+            **SILENT,
             **overrides,
         },
     )

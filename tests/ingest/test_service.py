@@ -122,7 +122,10 @@ def test_cameras_come_change_and_go(kafka: str, name: str, tmp_path: Path) -> No
     for session in {unit.session for unit in units}:
         check_log([unit for unit in units if unit.session == session])
     assert {stored.partition for stored in frames.stored} == {(murmur2(name.encode()) & 0x7FFFFFFF) % PARTITIONS}
-    assert [stored.timestamp_ms for stored in frames.stored] == [unit.captured_ns // 1_000_000 for unit in units]
+    assert [stored.timestamp_ms for stored in frames.stored[:-1]] == [unit.captured_ns // 1_000_000 for unit in units]
+    (end,) = frames.ends
+    assert end == frames.records[-1], "a camera that was removed ends its log"
+    assert (end.published, end.error) == (count - units.index(next(u for u in units if u.width == 160)), "")
     traces = {(unit.session, unit.gop): unit.traceparent for unit in units}
     assert all(unit.traceparent == traces[unit.session, unit.gop] for unit in units)
     assert len(set(traces.values())) == len(traces)

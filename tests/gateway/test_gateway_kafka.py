@@ -187,8 +187,9 @@ class Numbers:
 
 async def follow(url: str, kind: str, at: str, got: list[int], enough: int | None, seconds: float) -> str:
     """Collects numbers until there are `enough`, the connection ends or the time is over. Returns the last cursor."""
+    address = f"{url}/ws/events?kind={kind}&cursor={at}"
     try:
-        async with asyncio.timeout(seconds), connect(f"{url}/ws/events?kind={kind}&cursor={at}") as socket:
+        async with asyncio.timeout(seconds), connect(address, close_timeout=0.2) as socket:
             async for text in socket:
                 message = json.loads(text)
                 at = message["cursor"]

@@ -125,11 +125,11 @@ class Publisher:
             deadline.wait(0.05)
         abandoned = 0
         if not self._all_idle():
-            self._producer.purge(in_queue=True, in_flight=True)
             with self._lock:
-                lanes = list(self._lanes)
-            for queue in lanes:
-                abandoned += queue.unsettled
+                queues = list(self._lanes)
+            abandoned = sum(queue.unsettled for queue in queues)
+            self._producer.purge(in_queue=True, in_flight=True)
+            for queue in queues:
                 queue.abandon("shutdown")
         timer.cancel()
         self._stopping.set()

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -35,6 +36,8 @@ from schemas.analysis import CameraSpec
 from schemas.messages import Heartbeat
 from schemas.topics import CAMERAS, FRAMES, TOPICS
 
+_JOIN_SECONDS = 2.0
+"""for all cameras together; one inside a blocking read cannot be asked to hurry, and holds nothing that matters"""
 PER_CAMERA = (
     INGEST_RECEIVED,
     INGEST_PUBLISHED,
@@ -189,8 +192,9 @@ class Service:
             self._cameras.clear()
         for camera in cameras:
             camera.stop()
+        deadline = time.monotonic() + _JOIN_SECONDS
         for camera in cameras:
-            camera.join(0.5)
+            camera.join(max(0.0, deadline - time.monotonic()))
         abandoned = self._publisher.stop()
         self._log.info("ingest stopped", cameras=len(cameras), abandoned=abandoned)
 

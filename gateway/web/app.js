@@ -65,6 +65,7 @@ class Wall {
       tile.root.classList.toggle("large", large);
       tile.enlarge.setAttribute("aria-pressed", large);
       tile.dirty = true;
+      if (large) tile.root.scrollIntoView({ block: "start", behavior: "smooth" });
     }
     this.grid.classList.toggle("focused", [...this.tiles.values()].some((tile) => tile.root.classList.contains("large")));
   }

@@ -4,12 +4,17 @@ import { colourOf, trackCode } from "./colours.js";
 
 const FIRM = 0.5; // untracked boxes below this score are the detector's doubts: not drawn
 
+/** One pixel of the page's layout, in those of the canvas: letters have the same size in small and large tiles. */
+function pixel(canvas) {
+  return Math.max(1, canvas.width / (canvas.clientWidth || canvas.width));
+}
+
 /** `width`, `height`: of the camera's picture, in whose pixels boxes are. The canvas may have another size. */
 export function drawBoxes(context, found, width, height) {
   const { canvas } = context;
   const sx = canvas.width / width;
   const sy = canvas.height / height;
-  const unit = Math.max(1, canvas.width / 560);
+  const unit = pixel(canvas);
   context.save();
   context.font = `600 ${11 * unit}px system-ui, sans-serif`;
   context.textBaseline = "middle";
@@ -43,7 +48,7 @@ function tag(context, text, x, y, unit, colour) {
 /** Lines and zones; positions are fractions of the picture. */
 export function drawRules(context, rules) {
   const { width, height } = context.canvas;
-  const unit = Math.max(1, width / 560);
+  const unit = pixel(context.canvas);
   context.save();
   context.lineWidth = 1.5 * unit;
   for (const rule of rules) {

@@ -120,7 +120,8 @@ class AnalysisResult(BaseModel):
     flow: list[dict[str, Any]]
     model: ModelUsed
     latency_ms: JobLatency | None = Field(
-        default=None, description="from the worker having a frame to its results being published"
+        default=None,
+        description="of the work on one frame: decoding, inference, rules, until its results are published",
     )
     error: str | None = Field(default=None, description="why the file could be read only in part")
 

@@ -145,8 +145,10 @@ class Tally:
             except msgspec.MsgspecError:
                 return
             if "total" in stages:
-                # a file's capture times lie in no real past: its latency begins when the worker has the frame
-                self._latencies.append(stages["total"] - stages.get("transport", 0.0))
+                # a file's capture times lie in no real past, and read at full speed its frames queue for each other:
+                # its latency is that of the work on a frame
+                waiting = stages.get("transport", 0.0) + stages.get("queue", 0.0)
+                self._latencies.append(stages["total"] - waiting)
 
     def result(self, ledger: Ledger) -> dict[str, Any]:
         events = sorted(self._events.values(), key=lambda event: (event.captured_ns, event.id))

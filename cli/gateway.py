@@ -20,4 +20,6 @@ def gateway() -> None:
         raise typer.Exit(1) from error
     host, port = listening.getsockname()[:2]
     log.info("listening", address=f"http://{f'[{host}]' if ':' in host else host}:{port}", kafka=settings.kafka)
+    if host not in ("127.0.0.1", "::1") and not settings.api_token.get_secret_value():
+        log.warning("anybody who reaches this address may see the cameras: set REWATCH_API_TOKEN")
     serve(build_app(settings), listening)

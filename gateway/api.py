@@ -126,6 +126,10 @@ class AnalysisResult(BaseModel):
     error: str | None = Field(default=None, description="why the file could be read only in part")
 
 
+class ModelList(BaseModel):
+    models: list[str] | None = Field(description="null: no model server is configured, any name may do")
+
+
 class JobAccepted(BaseModel):
     job: str = Field(examples=["job-0f6c…"])
     status_url: str = Field(examples=["/jobs/job-0f6c…"])

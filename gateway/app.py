@@ -132,6 +132,8 @@ Everything is read from the log; there is no database behind this interface.
   of `GET /events`) a client that was away gets what it missed first, nothing twice and nothing left out.
   `heartbeat` messages carry a cursor too. A client that reads too slowly is closed with code 1013.
 - `/ws/detections?camera=`: boxes of every analysed frame, live.
+
+  What belongs to uploaded files comes, here and in the pages, only to those who ask for it by `camera`.
 - `/ws/video/{camera}`: binary messages, one access unit each: a line of JSON, then Annex B bytes.
 
 With a token configured: header `Authorization: Bearer …`; WebSockets also `?token=…` or the subprotocols

@@ -23,6 +23,11 @@ _LATE_LEDGER_SECONDS: Final = 5.0
 _RESULTS: Final = (DETECTIONS.name, EVENTS.name, FLOW.name)
 
 
+def is_upload(key: bytes) -> bool:
+    """Whether a record belongs to an uploaded file, by its key."""
+    return key.startswith(PREFIX.encode())
+
+
 class JobFailed(Exception):
     """`status` is what a waiting client is answered with."""
 
@@ -99,14 +104,15 @@ class Job:
         frames = self.ledger.frames()
         end = self.ledger.end
         assert end is not None
+        # people know the file by the name that they gave it
+        trouble = (end.error or self.ledger.failure()).replace(str(self.file), self.file_name)
         if end.error and not frames.published:
-            raise JobFailed(422, f"file: {end.error}")
-        failure = self.ledger.failure()
-        if failure and not frames.inferred:
-            raise JobFailed(422, failure)
+            raise JobFailed(422, f"file: {trouble}")
+        if trouble and not frames.inferred:
+            raise JobFailed(422, trouble)
         self.result = {"job": self.id, "file": self.file_name, **tally.result(self.ledger)}
-        if end.error or failure:
-            self.result["error"] = end.error or failure
+        if trouble:
+            self.result["error"] = trouble
 
     def _own(self, position: Position) -> Position:
         partition = partition_of(self.id.encode(), len(position))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.hub import Hub
-from gateway.job import MAX_SECONDS, PREFIX, Job, JobFailed
+from gateway.job import MAX_SECONDS, PREFIX, Job, JobFailed, is_upload
 from gateway.log import Log, LogUnavailable, PositionGone, Record
 from gateway.roster import Roster
 from runtime.logging import logger
@@ -18,7 +18,7 @@ from schemas.topics import CAMERAS
 RUNNING: Final = 2
 WAITING: Final = 16
 STALL_SECONDS: Final = 120.0
-_KEPT: Final = 100
+_KEPT: Final = 32
 _KEPT_SECONDS: Final = 3600.0
 _SWEEP_SECONDS: Final = 60.0
 
@@ -96,7 +96,7 @@ class Jobs:
                     file.unlink()
 
     def _with_job(self, record: Record, react: Callable[[Job], None]) -> None:
-        if record.key.startswith(PREFIX.encode()):
+        if is_upload(record.key):
             job = self._jobs.get(record.key.decode("utf-8", "replace"))
             if job is not None and job.finished is None:
                 react(job)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, HTTPException, Path, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
-from gateway.api import AnalysisResult, JobAccepted, JobInfo, Problem, Progress
+from gateway.api import AnalysisResult, JobAccepted, JobInfo, ModelList, Problem, Progress
 from gateway.job import Job
 from gateway.jobs import Full
 from gateway.models import ModelsUnavailable
@@ -80,6 +80,14 @@ def router(services: Services) -> APIRouter:
         Its results are also on the topics and under `GET /events?camera=<job>`; capture times begin at 0 with the
         file. The same file with the same model and analysis gives the same results."""
         return await desk.analyze(request)
+
+    @routes.get("/models", summary="Models to choose from", responses={503: {"model": Problem}})
+    async def models() -> ModelList:
+        try:
+            names = await services.models.names()
+        except ModelsUnavailable as error:
+            raise HTTPException(503, f"the model server does not answer: {error}") from error
+        return ModelList(models=None if names is None else sorted(names))
 
     @routes.get("/jobs/{job_id}", summary="How far a job is", responses={404: {"model": Problem}})
     async def job(job_id: Annotated[str, Path(max_length=128)]) -> JobInfo:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, HTTPException, Query
 from gateway import cursor, moment
 from gateway.api import DetectionsPage, EventPage, FlowPage, Problem
 from gateway.history import gather
+from gateway.job import is_upload
 from gateway.log import LogUnavailable, Position, PositionGone, Record
 from gateway.partition import partition_of
 from gateway.services import Services
@@ -29,7 +30,14 @@ From = Annotated[
     ),
 ]
 To = Annotated[str | None, Query(description="capture time before this", examples=["now"])]
-CameraParam = Annotated[str | None, Query(description="only this camera", max_length=128, examples=["junction-north"])]
+CameraParam = Annotated[
+    str | None,
+    Query(
+        description="only this camera; an uploaded file only if it is named here",
+        max_length=128,
+        examples=["junction-north"],
+    ),
+]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="at most so many")]
 Cursor = Annotated[
     str | None, Query(description="`next` of the page before; overrides where `from` would start", max_length=2048)
@@ -115,7 +123,9 @@ class _Pages:
                 lane = {partition_of(camera.encode(), len(position))} if camera is not None else set(position)
 
                 def accept(record: Record) -> dict[str, Any] | None:
-                    if record.value is None or (camera is not None and record.key != camera.encode()):
+                    if record.value is None:
+                        return None
+                    if is_upload(record.key) if camera is None else record.key != camera.encode():
                         return None
                     item = _decode_or_none(record.value)
                     if item is None or not _within(item.get(time_field), from_ns, to_ns):

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, WebSocket
 from gateway import cursor
 from gateway.feed import feed
 from gateway.hub import Hub
+from gateway.job import is_upload
 from gateway.log import LogUnavailable, Position, PositionGone, Record
 from gateway.services import Services
 from gateway.socket_client import HEARTBEAT_SECONDS, POLICY, TRY_LATER, SocketClient
@@ -44,7 +45,8 @@ def router(services: Services) -> APIRouter:
 
 class _Stream:
     """Messages are JSON: `type` is hello, event or detections, heartbeat, expired or error; `cursor` is the position
-    behind the message: whoever comes back with it gets exactly what follows."""
+    behind the message: whoever comes back with it gets exactly what follows. What belongs to uploaded files comes only
+    to those who ask for it by `camera`."""
 
     def __init__(
         self, services: Services, hub: Hub, name: str, socket: WebSocket, camera: str | None, kind: str | None
@@ -98,7 +100,7 @@ class _Stream:
                     await self._client.send(message)
 
     def _message(self, record: Record) -> bytes | None:
-        if record.value is None or (self._key is not None and record.key != self._key):
+        if record.value is None or (is_upload(record.key) if self._key is None else record.key != self._key):
             return None
         try:
             data = _any.decode(record.value)

@@ -16,7 +16,10 @@ export class AnalyzeDialog {
     this.stage = dialog.querySelector("#analyze-stage");
     this.startButton = dialog.querySelector("#analyze-start");
     this.cancelButton = dialog.querySelector("#analyze-cancel");
-    opener.addEventListener("click", () => dialog.showModal());
+    opener.addEventListener("click", () => {
+      dialog.showModal();
+      this.offerModels();
+    });
     dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
     this.file.addEventListener("change", () => this.showFile());
     this.form.addEventListener("submit", (event) => {
@@ -34,6 +37,13 @@ export class AnalyzeDialog {
         }
       });
     }
+  }
+
+  async offerModels() {
+    const { models } = await fetchJson("/models").catch(() => ({ models: null }));
+    if (!models) return;
+    this.dialog.querySelector("#models").replaceChildren(...models.map((name) => new Option(name, name)));
+    if (models.length && !models.includes(this.model.value)) this.model.value = models[0];
   }
 
   showFile() {

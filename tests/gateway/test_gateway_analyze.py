@@ -96,6 +96,26 @@ async def test_rules_of_ones_own(tmp_path: Path) -> None:
         assert isinstance(analysis.rules[0], LineRule)
 
 
+async def test_uploads_stay_among_themselves(tmp_path: Path) -> None:
+    async with gateway(settings(tmp_path)) as found, edge(found.log, found.writer) as made:
+        async with found.socket("/ws/events") as everybody, found.socket("/ws/detections") as wall:
+            await everybody.of_type("hello")
+            await wall.of_type("hello")
+            await found.http.post("/analyze", **form())
+            for socket, kind in ((everybody, "event"), (wall, "detections")):
+                with pytest.raises(TimeoutError):
+                    await socket.of_type(kind, timeout=0.2)
+        assert (await found.http.get("/events")).json()["events"] == []
+        assert len((await found.http.get(f"/events?camera={made.specs[0].id}")).json()["events"]) == 3
+
+
+async def test_models_to_choose_from(tmp_path: Path) -> None:
+    async with gateway(settings(tmp_path)) as found:
+        assert (await found.http.get("/models")).json() == {"models": ["other", "square-finder"]}
+        found.models.away = True
+        assert (await found.http.get("/models")).status_code == 503
+
+
 async def test_a_job_to_poll(tmp_path: Path) -> None:
     async with gateway(settings(tmp_path)) as found, edge(found.log, found.writer):
         answer = await found.http.post("/analyze?async=true", **form())
@@ -121,11 +141,14 @@ async def test_when_the_waiting_is_over_the_job_goes_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("why", ["Invalid data found when processing input", "moov atom not found"])
 async def test_what_is_no_video_is_said_to_be_none(tmp_path: Path, why: str) -> None:
+    def refuse(writer: Writer, camera: str) -> None:
+        unreadable(writer, camera, f"{tmp_path}/uploads/{camera}.mp4 could not be opened: {why}")
+
     async with gateway(settings(tmp_path)) as found:
-        async with edge(found.log, found.writer, lambda writer, camera: unreadable(writer, camera, why)):
+        async with edge(found.log, found.writer, refuse):
             answer = await found.http.post("/analyze", **form())
             assert answer.status_code == 422
-            assert why in answer.json()["detail"]
+            assert answer.json()["detail"] == f"file: clip.MP4 could not be opened: {why}"
             assert left_behind(tmp_path) == []
 
 

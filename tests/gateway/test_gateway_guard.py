@@ -104,7 +104,7 @@ async def test_openapi_describes_everything(tmp_path: Path) -> None:
     async with gateway(settings(tmp_path)) as found:
         api = (await found.http.get("/openapi.json")).json()
         paths = {"/cameras", "/cameras/{camera_id}", "/events", "/detections", "/flow", "/ledger", "/analyze"}
-        assert paths | {"/jobs/{job_id}", "/livez", "/readyz", "/metrics"} == set(api["paths"])
+        assert paths | {"/models", "/jobs/{job_id}", "/livez", "/readyz", "/metrics"} == set(api["paths"])
         for path, methods in api["paths"].items():
             for method in methods.values():
                 assert method.get("summary"), path

@@ -90,12 +90,12 @@ class Junction(msgspec.Struct, frozen=True):
         ways: dict[str, Path] = {}
         for i in range(n):
             x = (i + 0.5) * w
-            ways[f"nn{i}"] = Path([(x, -34.0), (x, 190.0)], f"n{i}", f"N{i}")
-            ways[f"ss{i}"] = Path([(-x, 190.0), (-x, -30.0)], f"s{i}", f"S{i}")
+            ways[f"nn{i}"] = Path([(x, -34.0), (x, 190.0)], f"n{i}", f"N{i}", middle=(x, yc))
+            ways[f"ss{i}"] = Path([(-x, 190.0), (-x, -30.0)], f"s{i}", f"S{i}", middle=(-x, yc))
         for j in range(m):
             y = (j + 0.5) * w
-            ways[f"ee{j}"] = Path([(-85.0, yc - y), (85.0, yc - y)], f"e{j}", f"E{j}")
-            ways[f"ww{j}"] = Path([(85.0, yc + y), (-85.0, yc + y)], f"w{j}", f"W{j}")
+            ways[f"ee{j}"] = Path([(-85.0, yc - y), (85.0, yc - y)], f"e{j}", f"E{j}", middle=(0.0, yc - y))
+            ways[f"ww{j}"] = Path([(85.0, yc + y), (-85.0, yc + y)], f"w{j}", f"W{j}", middle=(0.0, yc + y))
         x, y = (n - 0.5) * w, (m - 0.5) * w
         a, b = n - 1, m - 1
         r = 0.5 * w + 4.5

@@ -14,10 +14,18 @@ class Path:
 
     `lane_in` and `lane_out` name the stretches it shares with other paths: paths with the same `lane_in`
     start at the same point, paths with the same `lane_out` end at the same point, so that cars can follow each
-    other over them. `leaves_at` and `joins_at` are the distances where the shared stretches end and begin.
+    other over them. `leaves_at` and `joins_at` are the distances where the shared stretches end and begin: a bend's
+    beginning and end, or the junction's middle on a straight way.
     """
 
-    def __init__(self, corners: list[tuple[float, float]], lane_in: str, lane_out: str, radius: float = 0.0) -> None:
+    def __init__(
+        self,
+        corners: list[tuple[float, float]],
+        lane_in: str = "",
+        lane_out: str = "",
+        radius: float = 0.0,
+        middle: tuple[float, float] | None = None,
+    ) -> None:
         points, marks = _rounded(corners, radius)
         gaps = np.hypot(*np.diff(points, axis=0).T)
         along = np.concatenate([[0.0], np.cumsum(gaps)])
@@ -29,8 +37,9 @@ class Path:
         self._heading = headings.tolist()
         self.lane_in = lane_in
         self.lane_out = lane_out
-        self.leaves_at = float(along[marks[0]])
-        self.joins_at = float(along[marks[1]])
+        self.leaves_at, self.joins_at = float(along[marks[0]]), float(along[marks[1]])
+        if middle is not None:
+            self.leaves_at = self.joins_at = math.dist(corners[0], middle)
         self.turns = len(corners) > 2
 
     def at(self, distance: float, offset: float = 0.0) -> tuple[float, float, float]:
@@ -58,8 +67,7 @@ class Path:
 def _rounded(corners: list[tuple[float, float]], radius: float) -> tuple[Floats, tuple[int, int]]:
     """The corners joined by straight lines, inner corners replaced by arcs; and the indices around the bends."""
     if len(corners) == 2:
-        middle = ((corners[0][0] + corners[1][0]) / 2, (corners[0][1] + corners[1][1]) / 2)
-        return np.array([corners[0], middle, corners[1]], dtype=float), (1, 1)
+        return np.array([corners[0], corners[1]], dtype=float), (0, 1)
     points: list[tuple[float, float]] = [corners[0]]
     first = last = 0
     for before, here, after in zip(corners, corners[1:], corners[2:], strict=False):

@@ -118,7 +118,7 @@ class Traffic:
         """Free road between my front and the other's rear on the way we share; 1e9 if we share none."""
         mine, theirs = me.path, other.path
         if mine is theirs or (
-            mine.lane_in == theirs.lane_in and other.s - other.length < theirs.leaves_at + 1.0 and me.s < mine.leaves_at
+            mine.lane_in == theirs.lane_in and other.s - other.length < theirs.leaves_at + 3.5 and me.s < mine.leaves_at
         ):
             ahead = other.s - me.s
         elif mine.lane_out == theirs.lane_out and other.s > theirs.joins_at - 2.0:

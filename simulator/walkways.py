@@ -57,7 +57,7 @@ class Walkways:
             corners = [(side * x, 4.0), (side * inner, self._kerb_near - 2.0), (side * 60.0, self._kerb_near - 2.0)]
         else:  # round the far corner
             corners = [(side * 60.0, self._kerb_far + 2.0), (side * inner, self._kerb_far + 2.0), (side * x, 90.0)]
-        return Path(corners, "", "", 0.6), tuple(gates)
+        return Path(corners, radius=0.6), tuple(gates)
 
     def _across(self, start: float, x: float, name: str) -> tuple[float, float, str]:
         kerb = x - self._half_main

@@ -191,3 +191,11 @@ def test_nearer_means_larger() -> None:
     assert near
     assert far
     assert np.median(near) > 2 * np.median(far)
+
+
+def test_vehicles_do_not_drive_through_each_other() -> None:
+    for seed in (1, 12):
+        for truth in watched(seed)[1]:
+            places = [o.ground for o in truth.objects if o.label in ("car", "van", "bus")]
+            for i, (x, y) in enumerate(places):
+                assert all(np.hypot(x - other[0], y - other[1]) > 1.7 for other in places[i + 1 :])

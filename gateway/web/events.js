@@ -122,7 +122,7 @@ function chip(label, track) {
   const holder = part("span", "chip", "");
   holder.innerHTML = '<svg width="8" height="8" viewBox="0 0 8 8" aria-hidden="true"><circle cx="4" cy="4" r="4"/></svg>';
   holder.querySelector("circle").setAttribute("fill", colourOf(label));
-  holder.append(` ${label} `, part("code", "", trackCode(track)));
+  holder.append(` ${label.replaceAll("_", " ")} `, part("code", "", trackCode(track)));
   return holder;
 }
 

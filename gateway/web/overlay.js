@@ -15,34 +15,44 @@ export function drawBoxes(context, found, width, height) {
   const sx = canvas.width / width;
   const sy = canvas.height / height;
   const unit = pixel(canvas);
+  const places = found.boxes
+    .filter((box) => box.track || box.score >= FIRM)
+    .map((box) => ({ box, x: box.x1 * sx, y: box.y1 * sy, w: (box.x2 - box.x1) * sx, h: (box.y2 - box.y1) * sy }))
+    .sort((a, b) => b.w * b.h - a.w * a.h);
   context.save();
+  context.setLineDash(found.exact ? [] : [4 * unit, 3 * unit]);
+  for (const { box, x, y, w, h } of places) {
+    context.globalAlpha = box.track ? 1 : 0.55;
+    context.lineWidth = (box.track ? 1.8 : 1.2) * unit;
+    context.strokeStyle = colourOf(box.label);
+    context.strokeRect(x, y, w, h);
+  }
+  // names afterwards, of large boxes first, and only where they hide no other name
+  const taken = [];
   context.font = `600 ${11 * unit}px system-ui, sans-serif`;
   context.textBaseline = "middle";
-  for (const box of found.boxes) {
-    if (!box.track && box.score < FIRM) continue;
-    const colour = colourOf(box.label);
-    const [x, y, w, h] = [box.x1 * sx, box.y1 * sy, (box.x2 - box.x1) * sx, (box.y2 - box.y1) * sy];
-    context.globalAlpha = box.track ? 1 : 0.55;
-    context.setLineDash(found.exact ? [] : [4 * unit, 3 * unit]);
-    context.lineWidth = (box.track ? 2 : 1.2) * unit;
-    context.strokeStyle = colour;
-    context.strokeRect(x, y, w, h);
-    if (box.track) tag(context, `${box.label} ${trackCode(box.track)}`, x, y, unit, colour);
-  }
+  for (const place of places) if (place.box.track) tag(context, place, unit, taken);
   context.restore();
 }
 
-function tag(context, text, x, y, unit, colour) {
-  const height = 16 * unit;
-  const width = context.measureText(text).width + 8 * unit;
-  const left = Math.min(Math.max(0, x - context.lineWidth / 2), context.canvas.width - width);
-  const top = y - height < 0 ? y : y - height;
-  context.globalAlpha = 0.92;
-  context.fillStyle = colour;
-  context.fillRect(left, top, width, height);
-  context.globalAlpha = 1;
-  context.fillStyle = "#0b1116";
-  context.fillText(text, left + 4 * unit, top + height / 2 + 0.5);
+/** The class and the track's code; of a small box only the code; nothing where there is no room. */
+function tag(context, { box, x, y, w }, unit, taken) {
+  const height = 15 * unit;
+  for (const text of [`${box.label.replaceAll("_", " ")} ${trackCode(box.track)}`, trackCode(box.track)]) {
+    const width = context.measureText(text).width + 7 * unit;
+    if (width > Math.max(w * 1.6, 30 * unit)) continue;
+    const left = Math.min(Math.max(0, x - 0.9 * unit), context.canvas.width - width);
+    const top = y - height < 0 ? y : y - height;
+    if (taken.some((one) => left < one.right && left + width > one.left && top < one.bottom && top + height > one.top)) continue;
+    taken.push({ left, top, right: left + width, bottom: top + height });
+    context.globalAlpha = 0.92;
+    context.fillStyle = colourOf(box.label);
+    context.fillRect(left, top, width, height);
+    context.globalAlpha = 1;
+    context.fillStyle = "#0b1116";
+    context.fillText(text, left + 3.5 * unit, top + height / 2 + 0.5);
+    return;
+  }
 }
 
 /** Lines and zones; positions are fractions of the picture. */

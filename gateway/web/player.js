@@ -5,7 +5,7 @@ import { openSocket } from "./api.js";
 import { codecString } from "./bitstream.js";
 
 const WINDOW = 3000; // ms over which arrivals and waits are watched
-const LONGEST_HOLD = 4000; // ms; boxes that are later than this are not waited for
+export const LONGEST_HOLD = 4000; // ms; boxes that are later than this are not waited for
 const ANALYSIS_SILENT = 2500; // ms without any boxes: nobody analyses, so nothing is waited for
 const MOST_HELD = 400; // units; more than the longest hold can gather
 const REORDERED = 6; // units; more than B-frames reorder

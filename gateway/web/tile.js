@@ -3,7 +3,7 @@
 import { Boxes } from "./boxes.js";
 import { ago, milliseconds, seconds } from "./format.js";
 import { drawBoxes, drawRules } from "./overlay.js";
-import { canDecode, Player } from "./player.js";
+import { canDecode, LONGEST_HOLD, Player } from "./player.js";
 
 const MOST_PIXELS = 1600; // width of the canvas: more costs more than it shows
 const NO_DECODER = globalThis.isSecureContext
@@ -64,7 +64,6 @@ export class Tile {
     this.boxes.add(frame);
     if (this.player) this.player.release();
     if (this.playing.state === "unsupported") this.dirty = true;
-    this.showSignals(frame.signals);
   }
 
   update(info) {
@@ -95,9 +94,16 @@ export class Tile {
       text = info.error ? `Ended: ${info.error}` : "The source has ended.";
     } else if (["unsupported", "lost"].includes(this.playing.state)) {
       text = this.playing.why;
+    } else if (this.isBehind()) {
+      text = `The analysis is ${seconds(info.lag_seconds)} behind: the picture is shown without boxes.`;
     }
     if (this.note.textContent !== text) this.note.textContent = text;
     this.note.hidden = !text;
+  }
+
+  /** So far that no picture waits for its boxes. */
+  isBehind() {
+    return this.info.state === "online" && this.info.lag_seconds * 1000 > LONGEST_HOLD;
   }
 
   showSignals(signals) {
@@ -137,6 +143,8 @@ export class Tile {
     drawRules(this.context, this.info.rules);
     const found = this.key === null ? null : this.boxes.at(this.key);
     if (found) drawBoxes(this.context, found, found.frame.width, found.frame.height);
+    // the lights as they are in this picture, not as they were last heard of
+    if (found || this.isBehind()) this.showSignals(found?.frame.signals);
     this.shown += 1;
     Object.assign(this.canvas.dataset, { shown: this.shown, captured: this.key ?? "", exact: found?.exact ?? "" });
   }

@@ -124,6 +124,23 @@ def test_without_any_analysis_the_picture_comes_all_the_same(
         assert seen["edge"] == []
 
 
+def test_an_analysis_far_behind_does_not_stop_the_picture(
+    served: Served, page: Page, writer: Writer, camera: str
+) -> None:
+    with Live(writer, camera, delay=6 * clip.FPS):
+        page.goto(served.url)
+        tile = page.locator(f"[data-camera='{camera}']")
+        expect(tile.locator(".note")).to_contain_text("behind: the picture is shown without boxes")
+        shown = int(tile.locator("canvas").get_attribute("data-shown") or 0)
+        page.wait_for_function(
+            "([id, n]) => Number(document.querySelector(`[data-camera='${id}'] canvas`).dataset.shown) > n + 15",
+            arg=[camera, shown],
+        )
+        seen = look(page, camera)
+        assert seen["yellow"]
+        assert seen["edge"] == []
+
+
 def test_events_come_and_show_their_evidence(
     served: Served, page: Page, writer: Writer, producer: Producer, camera: str
 ) -> None:

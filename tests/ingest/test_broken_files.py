@@ -9,6 +9,8 @@ from runtime.metrics import REGISTRY
 from tests.ingest.clips import check_log, write_clip
 from tests.ingest.rig import Rig, wait_until
 
+pytestmark = pytest.mark.integration
+
 
 def ended(rig: Rig, path: Path) -> str:
     rig.camera(str(path), pace="max", batch=True)

@@ -11,6 +11,8 @@ from ingest.annexb import inspect, nal_units
 from tests.ingest.clips import check_log, decoded_by_ffmpeg, write_clip
 from tests.ingest.rig import Rig, wait_until
 
+pytestmark = pytest.mark.integration
+
 NS = 10**9
 
 

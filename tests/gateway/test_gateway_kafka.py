@@ -94,6 +94,16 @@ async def test_positions(log: KafkaLog, producer: Producer, camera: str) -> None
     assert len([record for record in everything if record.key == camera.encode()]) == 10
 
 
+async def test_frames_of_a_file_are_kept_by_their_arrival(log: KafkaLog, producer: Producer) -> None:
+    """Its capture times begin at zero: by them, retention would delete every frame before it is read."""
+    producer.produce(FRAMES_BATCH.name, b"x", b"file", timestamp=1)
+    await asyncio.to_thread(producer.flush)
+    where = partition_of(b"file", PARTITIONS)
+    end = (await log.ends(FRAMES_BATCH.name))[where]
+    (record,) = await read(log, FRAMES_BATCH.name, {where: end - 1}, {where: end})
+    assert abs(record.timestamp_ms / 1000 - time.time()) < 60
+
+
 async def test_a_left_partition_holds_nobody_up(log: KafkaLog, producer: Producer) -> None:
     for number in range(20_000):
         producer.produce(FAILED_WINDOWS.name, b"x" * 200, b"big", partition=0)

@@ -24,7 +24,7 @@ class Record(msgspec.Struct, frozen=True):
 
 def read_all(bootstrap: str, topics: Iterable[str], timeout: float = 30.0) -> list[Record]:
     """Records of the topics, in offset order per partition. Raises TimeoutError when the end is not reached."""
-    reader = consumer(bootstrap, "rewatch-collect")
+    reader = consumer(bootstrap, "rewatch-collect", **{"fetch.wait.max.ms": 10})
     try:
         known = reader.list_topics(timeout=10).topics
         starts = []

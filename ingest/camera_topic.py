@@ -96,7 +96,9 @@ class CameraTopic:
 def read_cameras(bootstrap: str, timeout: float = 15.0) -> Cameras:
     """All cameras as they are now. Raises CameraTopicError when Kafka does not answer in time."""
     cameras: Cameras = {}
-    consumer = kafka.consumer(bootstrap, "rewatch-cameras", **{"auto.offset.reset": "earliest", **SILENT})
+    consumer = kafka.consumer(
+        bootstrap, "rewatch-cameras", **{"auto.offset.reset": "earliest", "fetch.wait.max.ms": 10, **SILENT}
+    )
     try:
         consumer.assign([TopicPartition(CAMERAS.name, 0, OFFSET_BEGINNING)])
         deadline = time.monotonic() + timeout

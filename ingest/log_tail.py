@@ -31,7 +31,9 @@ def last_record(bootstrap: str, topic: str, camera: str) -> LastRecord | None:
     """
     key = camera.encode()
     partition = TopicPartition(topic, (murmur2(key) & 0x7FFFFFFF) % PARTITIONS)
-    consumer = kafka.consumer(bootstrap, f"rewatch-tail-{camera}", **{"queued.max.messages.kbytes": 16_384, **SILENT})
+    consumer = kafka.consumer(
+        bootstrap, f"rewatch-tail-{camera}", **{"queued.max.messages.kbytes": 16_384, "fetch.wait.max.ms": 10, **SILENT}
+    )
     try:
         low, high = _watermarks(consumer, partition)
         for step in _STEPS:

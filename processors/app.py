@@ -18,10 +18,22 @@ from runtime.config import Settings
 from schemas.topics import MAX_FRAME_BYTES, Topic
 
 
+class _FetchThread(driver.AIOKafkaConsumerThread):
+    """Fetches as eagerly as the app says; Faust has no setting for it."""
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_min_bytes, consumer._fetch_max_wait_ms = cast(ProgressApp, self.app).fetch
+        return consumer
+
+
 class ProgressConsumer(driver.Consumer):
     """Commits and seeks by the app's commit points."""
 
     app: "ProgressApp"
+
+    def _new_consumer_thread(self) -> _FetchThread:
+        return _FetchThread(self, loop=self.loop, beacon=self.beacon)
 
     def _filter_tps_with_pending_acks(self, topics: Iterable[Any] | None = None) -> Iterator[TP]:
         return iter([TP(*partition) for partition in self.app.commit_points.partitions()])
@@ -49,6 +61,8 @@ class ProgressApp(faust.App):
     """`resources` opens what the agents need once the loop runs; all is closed, in reverse, after the consumer."""
 
     commit_points: CommitPoints
+    fetch: tuple[int, int]
+    """the broker answers a fetch once it has so many bytes, or after so many milliseconds"""
     resources: Callable[["ProgressApp", AsyncExitStack], Awaitable[None]]
     _exit: AsyncExitStack
 
@@ -70,6 +84,7 @@ def build_app(
     settings: Settings,
     commit_points: CommitPoints,
     resources: Callable[[ProgressApp, AsyncExitStack], Awaitable[None]],
+    fetch: tuple[int, int] = (1, 1000),
 ) -> ProgressApp:
     """`name` is the consumer group. Agents are registered by the caller: `app.agent(channel, name=...)(function)`."""
     app = ProgressApp(
@@ -92,6 +107,7 @@ def build_app(
         store="memory://",
     )
     app.commit_points = commit_points
+    app.fetch = fetch
     app.resources = resources
     app._exit = AsyncExitStack()
     app.transport = ProgressTransport(app.conf.broker_consumer, app)

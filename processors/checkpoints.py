@@ -24,7 +24,7 @@ def read_checkpoints(bootstrap: str, partitions: list[int], topic: str) -> dict[
     """
     if not partitions:
         return {}
-    reader = consumer(bootstrap, "rewatch-checkpoints")
+    reader = consumer(bootstrap, "rewatch-checkpoints", **{"fetch.wait.max.ms": 10})
     found: dict[str, Checkpoint] = {}
     try:
         open_partitions = set()

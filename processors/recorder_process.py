@@ -17,6 +17,8 @@ from runtime.logging import logger
 from runtime.metrics import RECORD_LAG
 
 GROUP = "rewatch-recorder"
+FETCH = (256 * 1024, 500)
+"""points are written about once a second: fetching each record by itself would cost the broker more than the records"""
 
 _log = logger("recorder")
 
@@ -50,7 +52,7 @@ def build_recorder(settings: Settings, store: Store | None = None) -> ProgressAp
         exit_stack.push_async_callback(health.stop)
         _log.info("listening", port=health.port, store=settings.store)
 
-    app = build_app(GROUP, settings, recorder, resources)
+    app = build_app(GROUP, settings, recorder, resources, FETCH)
     record_agent(app, recorder)
     return app
 

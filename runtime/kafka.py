@@ -40,7 +40,8 @@ def consumer(bootstrap: str, client_id: str, **overrides: Any) -> Consumer:
             "auto.offset.reset": "error",
             "enable.partition.eof": True,
             "fetch.message.max.bytes": MAX_FRAME_BYTES,
-            "fetch.wait.max.ms": 100,
+            # only how long the broker holds an answer while there is nothing new: short pauses cost it CPU
+            "fetch.wait.max.ms": 1000,
             "log_level": 3,
             **overrides,
         }

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.error import KafkaError
 
 from gateway.kafka_reader import KafkaReader
 from gateway.log import LogUnavailable, Position
@@ -15,6 +16,9 @@ from schemas.topics import FRAMES, FRAMES_BATCH, TOPICS
 Answer = TypeVar("Answer")
 
 _TIMEOUT = 10.0
+_ELECTING = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART}
+_ELECTION_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
+"""seconds: a topic just made, or a broker just lost, is without leaders for a moment"""
 _BULKY = {FRAMES.name, FRAMES_BATCH.name}
 
 
@@ -94,6 +98,14 @@ class KafkaLog:
             answers = self._connected().list_offsets(asked, request_timeout=_TIMEOUT)
             return {where.partition: answer.result(_TIMEOUT).offset for where, answer in answers.items()}
 
+        for pause in _ELECTION_PAUSES:
+            try:
+                return await self._call(ask)
+            except LogUnavailable as error:
+                cause = error.__cause__
+                if not isinstance(cause, KafkaException) or cause.args[0].code() not in _ELECTING:
+                    raise
+            await asyncio.sleep(pause)
         return await self._call(ask)
 
     async def _partition_count(self, topic: str) -> int:

@@ -26,7 +26,7 @@ from gateway.log import LogUnavailable, PositionGone, Record
 from gateway.models import KnownModels
 from gateway.partition import partition_of
 from runtime.metrics import REGISTRY
-from schemas.topics import EVENTS, FAILED_WINDOWS, FLOW, FRAMES_BATCH, PARTITIONS
+from schemas.topics import EVENTS, FAILED_WINDOWS, FLOW, FRAMES_BATCH, LEDGER, PARTITIONS
 from tests.gateway import clip
 from tests.gateway.asgi import settings
 from tests.gateway.edge import analysed, edge, unreadable

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
-from confluent_kafka.error import KafkaError
+from confluent_kafka.error import KafkaError  # type: ignore[attr-defined]
 
 from gateway.kafka_reader import KafkaReader
 from gateway.log import LogUnavailable, Position

@@ -120,12 +120,11 @@ def _gateway(given: str | None, model: str, repository: Path | None) -> Iterator
         yield running
         return
     places = (repository,) if repository else (BUNDLED, Settings().cache.expanduser() / "models")
-    folder = next((place for place in places if (place / model).is_dir()), None)
-    if folder is None:
+    if not any((place / model).is_dir() for place in places):
         raise _Failed(f"no model {model} in {' or '.join(map(str, places))}; see `rewatch models --help`")
     with contextlib.ExitStack() as undo:
         with _console.status("starting Kafka, Triton and our own processes"):
-            system = undo.enter_context(System(None, SERVERS, ROLES, (model,), folder))
+            system = undo.enter_context(System(None, SERVERS, ROLES, (model,), repository))
         yield system.gateway_url
 
 

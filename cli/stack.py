@@ -109,6 +109,9 @@ def up(
     for name, address in msgspec.to_builtins(state.addresses).items():
         if address:
             typer.echo(f"{name:16} {address}")
+    for service in state.services:
+        if service.name == "gateway":
+            typer.echo(f"{'page':16} {service.address}/")
     typer.echo(f"{'logs':16} {folder / 'logs'}")
 
 

@@ -28,12 +28,11 @@ _MODELS = Path(__file__).resolve().parents[1] / "triton_models"
 class Stack:
     """Starts all servers at once, waits until each has been used for real, stops in reverse order.
 
-    `directory` keeps data and logs (without it: a temporary one, removed at the end); `models` of
-    `model_repository` are loaded by Triton; `ports` fixes ports by name (`kafka`, `triton-http`, `triton-grpc`,
-    `triton-metrics`, `redis`, `influxdb`, `rtsp`, `rtmp`, `prometheus`), all others are free ones; `mounts` are the
-    cameras of service `rtsp`. Further services, our own processes among
-    them, are added with `start` while it runs. Entering raises ServiceError when a server isn't installed or does
-    not become ready; whatever had been started is stopped before.
+    `directory` keeps data and logs (without it: a temporary one, removed at the end); `models` of `model_repository`
+    (without it: the bundled and the imported ones) are loaded by Triton; `ports` fixes ports by name (`kafka`,
+    `triton-http`, `triton-grpc`, `triton-metrics`, `redis`, `influxdb`, `rtsp`, `rtmp`, `prometheus`), all others are
+    free ones; `mounts` are the cameras of service `rtsp`. Further services, our own processes among them, are added
+    with `start` while it runs. Entering raises ServiceError when a server isn't installed or does not become ready; whatever had been started is stopped before.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class Stack:
         if unknown := set(services) - self._makers.keys():
             raise ValueError(f"no such service: {', '.join(sorted(unknown))}; there are {', '.join(self._makers)}")
         self._wanted = tuple(services)
-        self._repository, self._models = model_repository or _MODELS, tuple(models)
+        self._repository, self._models = model_repository, tuple(models)
         self._brokers, self._ports = brokers, dict(ports or {})
         self._mounts = dict(mounts or {})
         self._cache = cache or cache_directory()
@@ -180,11 +179,14 @@ class Stack:
 
     def _triton(self) -> list[Service]:
         environment = self._found(triton_install.environment_folder(self._cache), "Triton")
-        repository = self._repository
-        if not repository.is_dir():
-            raise ServiceError(f"there is no model repository {repository}")
+        repositories = [self._repository] if self._repository else [_MODELS, self._cache / "models"]
+        if self._repository is None:
+            repositories[1].mkdir(parents=True, exist_ok=True)
+        for repository in repositories:
+            if not repository.is_dir():
+                raise ServiceError(f"there is no model repository {repository}")
         ports = (self._port("triton-http"), self._port("triton-grpc"), self._port("triton-metrics"))
-        triton = Triton(self.directory, environment, repository, self._models, ports)
+        triton = Triton(self.directory, environment, repositories, self._models, ports)
         self._set(
             triton_grpc=triton.address,
             triton_http=f"http://127.0.0.1:{triton.http_port}",

@@ -25,14 +25,15 @@ class Triton(Service):
         self,
         directory: Path,
         environment: Path,
-        repository: Path,
+        repositories: Sequence[Path],
         models: Sequence[str],
         ports: tuple[int, int, int],
     ) -> None:
         """`environment`: the virtual environment; `ports`: HTTP, gRPC, metrics; `models` are loaded at the start."""
         super().__init__("triton", directory)
         self.http_port, self.grpc_port, self.metrics_port = ports
-        self._environment, self._repository, self._models = environment, repository.resolve(), tuple(models)
+        self._environment, self._models = environment, tuple(models)
+        self._repositories = [repository.resolve() for repository in repositories]
         self._backends = self.data / "backends"
         # Stubs talk through /dev/shm; a prefix of our own lets us remove what a killed server leaves there.
         unique = hashlib.sha256(f"{self.data}{ports}".encode()).hexdigest()[:16]
@@ -69,7 +70,7 @@ class Triton(Service):
         server = site_packages(self._environment) / "pytriton" / "tritonserver" / "bin" / "tritonserver"
         return [
             str(server),
-            f"--model-repository={self._repository}",
+            *(f"--model-repository={repository}" for repository in self._repositories),
             "--model-control-mode=explicit",
             *(f"--load-model={model}" for model in self._models),
             f"--backend-directory={self._backends}",

@@ -30,7 +30,9 @@ class KafkaLog:
 
     def __init__(self, bootstrap: str, topic: str, key: str | None = None) -> None:
         self._topic, self._key = topic, None if key is None else key.encode()
-        self._consumer: Consumer = kafka.consumer(bootstrap, "test-log", **{"auto.offset.reset": "earliest"})
+        self._consumer: Consumer = kafka.consumer(
+            bootstrap, "test-log", **{"auto.offset.reset": "earliest", "fetch.wait.max.ms": 10}
+        )
         partitions = self._consumer.list_topics(topic, timeout=15).topics[topic].partitions
         self._next = dict.fromkeys(partitions, 0)
         self._consumer.assign([TopicPartition(topic, number, 0) for number in partitions])

@@ -81,7 +81,7 @@ def test_the_same_file_gives_the_same_events_again(system: System, shared_data: 
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(b"this is a letter, not a video\n" * 200, "video"), (b"", "")],
+    [(b"this is a letter, not a video\n" * 200, "could not be opened"), (b"", "")],
     ids=["text", "empty"],
 )
 def test_what_is_no_video_is_said_so(system: System, tmp_path: Path, content: bytes, why: str) -> None:

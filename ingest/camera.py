@@ -65,6 +65,8 @@ class Camera:
         self._floor_ns = 0
         self._outage: Outage | None = None
         self._take: Take | None = None
+        self._session = ""
+        """the last one that is over"""
         self._stop = threading.Event()
         self.ended = False
         self._log = logger("camera").bind(camera=spec.id, source=name_of(spec.source.url))
@@ -102,13 +104,13 @@ class Camera:
     def leave(self) -> None:
         """As `stop`, and for good: the log ends with an `end` record, so that what is still open is finished."""
         take = self._take
-        self._stop.set()
-        self._queue.close()
-        if take is not None and take.pictures:
-            captured_ns = max(self._floor_ns, take.highest_ns)
+        running = take is not None and take.pictures > 0
+        session = take.session if take is not None and running else self._session
+        if session and not self.ended:
+            captured_ns = max(self._floor_ns, take.highest_ns if take is not None else 0)
             # a recording that was not read to its end is not a whole one
             error = "removed before its end" if self.spec.batch else ""
-            self._queue.put_end(End(self.spec.id, take.session, 0, error, self._analysis, captured_ns))
+            self._queue.close(End(self.spec.id, session, 0, error, self._analysis, captured_ns))
         self.stop()
 
     def join(self, seconds: float) -> None:
@@ -159,6 +161,7 @@ class Camera:
                 self._end(take, error)
                 return
             if take is not None and take.pictures:
+                self._session = take.session
                 self._outage = Outage(reason, self._floor_ns)
                 reported = ""
             elif self._outage is None:

@@ -128,6 +128,8 @@ class GopQueue:
 
     def put_gap(self, gap: Gap) -> None:
         with self._changed:
+            if self._closed:
+                return
             self._finish()
             self._items.append(gap)
         self._wake(self)
@@ -135,6 +137,8 @@ class GopQueue:
     def put_end(self, end: End) -> None:
         """`end.published` is filled in when everything before it is acknowledged."""
         with self._changed:
+            if self._closed:
+                return
             self._finish()
             self._items.append(end)
         self._wake(self)
@@ -145,11 +149,13 @@ class GopQueue:
             self._finish()
         self._wake(self)
 
-    def close(self) -> None:
-        """Takes nothing more; what is in it may still leave."""
+    def close(self, end: End | None = None) -> None:
+        """Takes nothing more, after `end`; what is in it may still leave. Once closed, closing changes nothing."""
         with self._changed:
-            self._closed = True
             self._finish()
+            if end is not None and not self._closed:
+                self._items.append(end)
+            self._closed = True
             self._changed.notify_all()
         self._wake(self)
 

@@ -208,6 +208,18 @@ def test_closing_frees_a_waiting_file() -> None:
     assert len(counted.drain()) == 10, "what was in it still leaves"
 
 
+def test_nothing_comes_after_the_end_of_a_closed_queue() -> None:
+    counted = Counted()
+    counted.fill(0, 2)
+    counted.queue.close(End("cam", "s", 0))
+    counted.queue.close(End("cam", "s", 0))
+    counted.queue.put_gap(Gap("cam", "s", "late", 0, 1, 0))
+    counted.queue.put_end(End("cam", "s", 0))
+    counted.queue.begin(Account("cam", "s", 1, 0), {})
+    assert not counted.queue.put(unit(1, 0), {})
+    assert names(counted.drain()) == [(0, 0), (0, 1), "end"]
+
+
 def test_giving_up_is_counted() -> None:
     counted = Counted()
     account = counted.fill(0, 4)

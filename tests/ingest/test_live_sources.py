@@ -128,6 +128,17 @@ def test_a_frozen_server_is_noticed(rig: Rig, tmp_path: Path, clip: Path) -> Non
     assert captured == sorted(captured)
 
 
+def test_a_camera_removed_while_it_is_away_ends_its_log_too(rig: Rig, tmp_path: Path, clip: Path) -> None:
+    with rtsp(tmp_path, clip) as server:
+        camera = rig.camera(server.url("/cam"), id="away")
+        wait_until(lambda: len(rig.units()) >= 30)
+    wait_until(lambda: metric("failures_total", "away") >= 1)
+    camera.leave()
+    wait_until(lambda: bool(rig.ends()))
+    (end,) = rig.ends()
+    assert (end.session, end.published, end.error) == (rig.units()[-1].session, len(rig.units()), "")
+
+
 def test_nobody_there_and_then_somebody(rig: Rig, tmp_path: Path, clip: Path) -> None:
     server = RtspServer(tmp_path / "rtsp", free_port(), {"/cam": Mount(clip)})
     camera = rig.camera(server.url("/cam"), id="late", past=Past(123, Outage("ingest_away", 123)))

@@ -11,7 +11,7 @@ from confluent_kafka.error import KafkaError  # type: ignore[attr-defined]
 from gateway.kafka_reader import KafkaReader
 from gateway.log import LogUnavailable, Position
 from runtime import kafka
-from schemas.topics import FRAMES, FRAMES_BATCH, TOPICS
+from schemas.topics import DETECTIONS, FRAMES, FRAMES_BATCH, TOPICS
 
 Answer = TypeVar("Answer")
 
@@ -57,7 +57,9 @@ class KafkaLog:
         return {partition: offset if offset >= 0 else ends[partition] for partition, offset in found.items()}
 
     def reader(self, topic: str, start: Position, stop: Position | None = None) -> KafkaReader:
-        return KafkaReader(self._bootstrap, self._client_id, topic, start, stop, bulky=topic in _BULKY)
+        # live boxes: the page holds its picture until they are there, so that their delay costs no agreement
+        patient = topic == DETECTIONS.name and stop is None
+        return KafkaReader(self._bootstrap, self._client_id, topic, start, stop, topic in _BULKY, patient)
 
     async def publish(self, topic: str, key: bytes, value: bytes | None) -> None:
         loop = asyncio.get_running_loop()

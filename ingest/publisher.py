@@ -30,15 +30,18 @@ _NEWEST_MS: int = HOUR_MS // 2
 """half of what Apache Kafka allows by default"""
 
 
-def bounded_producer(bootstrap: str, client_id: str, **overrides: Any) -> Producer:
-    """A producer that never gives up on a message by itself and never holds more than a set amount."""
+def bounded_producer(bootstrap: str, client_id: str, linger_ms: int = 0, **overrides: Any) -> Producer:
+    """A producer that never gives up on a message by itself and never holds more than a set amount.
+
+    `linger_ms`: with two or three frames to a request everything from here to the detector has less to do for each
+    (docs/adr/0011-linger.md).
+    """
     return kafka.producer(
         bootstrap,
         client_id,
         **{
             "delivery.timeout.ms": 0,
-            # access units are large: waiting for company would only cost time
-            "linger.ms": 0,
+            "linger.ms": linger_ms,
             "queue.buffering.max.kbytes": _BUFFER_KBYTES,
             "queue.buffering.max.messages": 20_000,
             "reconnect.backoff.max.ms": 2_000,

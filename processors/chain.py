@@ -8,12 +8,12 @@ import msgspec
 from schemas.analysis import Analysis, LineRule, RedLightRule, ZoneRule
 from schemas.messages import Box, Detections, Event, Flow, Provenance
 from schemas.results import config_hash
-from vision import flow, tracker
+from vision import flow, tracker, trajectories
 from vision.geometry import homography
 from vision.rules import line, red_light, zone
 from vision.scene import Fact, Scene
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 """Rises when a checkpoint's state changes shape; an older one is then not restored but started cold."""
 
 EVENT_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:rewatch:event")
@@ -39,6 +39,7 @@ class Inferred(msgspec.Struct, frozen=True):
 
 class ChainState(msgspec.Struct, frozen=True):
     tracker: tracker.TrackerState
+    trajectories: trajectories.State
     rules: tuple[Any, ...]
     """one state per rule, in the configuration's order"""
     flow: flow.FlowState
@@ -61,7 +62,12 @@ class Chain:
         self._counted = {rule.name for rule in self.analysis.rules if isinstance(rule, LineRule)}
 
     def initial(self) -> ChainState:
-        return ChainState(tracker.initial(), tuple(step.initial() for _, step in self._steps), flow.initial())
+        return ChainState(
+            tracker.initial(),
+            trajectories.initial(),
+            tuple(step.initial() for _, step in self._steps),
+            flow.initial(),
+        )
 
     def step(self, state: ChainState, frame: Inferred) -> tuple[ChainState, tuple[Output, ...]]:
         """Frames come in the order of capture."""
@@ -78,6 +84,7 @@ class Chain:
             earlier=tracker.earlier(tracked_state, self.analysis.tracking),
             ground=self._ground,
         )
+        trajectory_state, scene = trajectories.step(state.trajectories, scene)
         rule_states, facts = self._apply_rules(state.rules, scene)
         counted = tuple(fact for fact in facts if fact.kind == "line_crossed" and fact.rule in self._counted)
         flow_state, rows = flow.step(state.flow, counted, frame.captured_ns)
@@ -98,7 +105,7 @@ class Chain:
             *(self._event(fact, frame.provenance) for fact in facts),
             *(self._flow(row, frame.provenance) for row in rows),
         )
-        return ChainState(tracked_state, rule_states, flow_state), outputs
+        return ChainState(tracked_state, trajectory_state, rule_states, flow_state), outputs
 
     def close(self, state: ChainState, provenance: Provenance) -> tuple[ChainState, tuple[Flow, ...]]:
         """The source has ended or the configuration changes: what is still being counted goes out."""
@@ -115,6 +122,7 @@ class Chain:
             raise msgspec.DecodeError(f"{len(raw.rules)} rule states for {len(self._steps)} rules")
         return ChainState(
             tracker=msgspec.json.decode(raw.tracker, type=tracker.TrackerState),
+            trajectories=msgspec.json.decode(raw.trajectories, type=trajectories.State),
             rules=tuple(
                 msgspec.json.decode(part, type=type(step.initial()))
                 for part, (_, step) in zip(raw.rules, self._steps, strict=True)
@@ -160,6 +168,7 @@ class Chain:
 
 class _SavedState(msgspec.Struct):
     tracker: msgspec.Raw
+    trajectories: msgspec.Raw
     rules: tuple[msgspec.Raw, ...]
     flow: msgspec.Raw
 

@@ -18,6 +18,9 @@ from processors.worker import CameraWorker, checkpoint_reader
 from runtime.config import Settings
 from schemas.topics import FRAMES, FRAMES_BATCH
 
+RESULTS_LINGER_SHARE = 5
+"""access units that came together are done one after the other, closer together than they were taken"""
+
 
 def build_worker(settings: Settings) -> ProgressApp:
     """Opens nothing yet: everything is opened when the app starts and closed, in reverse, when it stops."""
@@ -35,7 +38,12 @@ def build_worker(settings: Settings) -> ProgressApp:
     )
 
     async def resources(app: ProgressApp, exit_stack: AsyncExitStack) -> None:
-        publisher = KafkaPublisher(settings.kafka, name, lambda why: crash(RuntimeError(f"not delivered: {why}")))
+        publisher = KafkaPublisher(
+            settings.kafka,
+            name,
+            lambda why: crash(RuntimeError(f"not delivered: {why}")),
+            settings.linger_ms // RESULTS_LINGER_SHARE,
+        )
         exit_stack.push_async_callback(publisher.stop)
         detector = TritonDetector(settings.triton, settings.triton_shared_memory)
         exit_stack.push_async_callback(detector.stop)

@@ -23,7 +23,7 @@ class KafkaPublisher:
     """One per process. `on_failure` is called on the loop when a record can never be delivered: the process must end
     before its next checkpoint."""
 
-    def __init__(self, bootstrap: str, client_id: str, on_failure: Callable[[str], None]) -> None:
+    def __init__(self, bootstrap: str, client_id: str, on_failure: Callable[[str], None], linger_ms: int = 2) -> None:
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._producer = producer(
@@ -32,6 +32,7 @@ class KafkaPublisher:
             **{
                 # 0: for ever. A broker that is away means waiting, not losing.
                 "delivery.timeout.ms": 0,
+                "linger.ms": linger_ms,
                 "queue.buffering.max.messages": BUFFERED_MESSAGES,
                 "error_cb": self._error,
             },

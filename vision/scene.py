@@ -5,9 +5,11 @@ from typing import Literal
 from msgspec import Struct
 
 from schemas.messages import Box
-from vision.geometry import Homography
+from vision.geometry import Homography, Vec
 
 Phase = Literal["red", "amber", "green", "off"]
+GroundPath = tuple[tuple[int, float, float], ...]
+"""capture time and metres on the ground, over the last second"""
 
 
 class Earlier(Struct, frozen=True):
@@ -19,6 +21,23 @@ class Earlier(Struct, frozen=True):
     y1: float
     x2: float
     y2: float
+
+
+class Move(Struct, frozen=True):
+    """One track from where it was seen last to where it is."""
+
+    box: Box
+    """of the scene's frame"""
+    place: Box | Earlier
+    """where it got to: that box, or one before its confirmation"""
+    captured_ns: int
+    at: Vec
+    """anchor of the place, in fractions of the picture"""
+    path: GroundPath
+    """up to here"""
+    before_ns: int = 0
+    before: Vec | None = None
+    """None: seen for the first time"""
 
 
 class Scene(Struct, frozen=True):
@@ -37,6 +56,10 @@ class Scene(Struct, frozen=True):
     before a confirmation is missed"""
     ground: Homography | None = None
     """fractions of the picture to metres (`geometry.homography`); None: no speeds"""
+    moves: tuple[Move, ...] = ()
+    """of every confirmed track in the frame, in order of time for each (`trajectories.step`)"""
+    gone: tuple[str, ...] = ()
+    """tracks that the trajectories have forgotten: should one come back, it is new"""
 
 
 class Fact(Struct, frozen=True):

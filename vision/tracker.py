@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from schemas.analysis import Tracking
 from schemas.messages import Box
-from vision.association import assign, iou, strides
+from vision.association import Bools, assign, iou, strides
 from vision.motion import (
     Floats,
     Motion,
@@ -130,11 +130,15 @@ def _associate(
     if not tracks or not boxes:
         return owner
     overlap = iou(corners_of(table), corners)
-    other = np.array([track.label for track in tracks])[:, None] != np.array([box.label for box in boxes])[None, :]
-    overlap_cost = 1.0 - overlap + _OTHER_LABEL * other
-    overlaps = overlap >= max(config.min_iou, 1e-6)
-    distance, near = strides(table, centred(corners))
-    distance_cost = distance + _OTHER_LABEL * other
+    numbers_of: dict[str, int] = {}
+    track_labels = np.array([numbers_of.setdefault(track.label, len(numbers_of)) for track in tracks])
+    box_labels = np.array([numbers_of.setdefault(box.label, len(numbers_of)) for box in boxes])
+    other = _OTHER_LABEL * (track_labels[:, None] != box_labels[None, :])
+    by_overlap = 1.0 - overlap + other, overlap >= max(config.min_iou, 1e-6)
+
+    def by_distance() -> tuple[Floats, Bools]:
+        distance, near = strides(table, centred(corners))
+        return distance + other, near
 
     sure = [index for index, box in enumerate(boxes) if box.score >= config.high_score]
     doubtful = [index for index, box in enumerate(boxes) if config.low_score <= box.score < config.high_score]
@@ -142,16 +146,17 @@ def _associate(
     tentative = [number for number, track in enumerate(tracks) if track.hits < config.confirm_frames]
     fresh = [number for number, track in enumerate(tracks) if track.missed == 0]
     free = set(range(len(tracks)))
-    for numbers, indices, cost, allowed in (
-        (confirmed, sure, overlap_cost, overlaps),
-        (confirmed, doubtful, overlap_cost, overlaps),
-        (tentative, sure, overlap_cost, overlaps),
-        (fresh, sure, distance_cost, near),
+    for numbers, indices, measure in (
+        (confirmed, sure, lambda: by_overlap),
+        (confirmed, doubtful, lambda: by_overlap),
+        (tentative, sure, lambda: by_overlap),
+        (fresh, sure, by_distance),  # most frames have nothing left for it
     ):
         rows = [number for number in numbers if number in free]
         columns = [index for index in indices if owner[index] is None]
         if not rows or not columns:
             continue
+        cost, allowed = measure()
         view = np.ix_(rows, columns)
         for row, column in assign(cost[view], allowed[view]):
             owner[columns[column]] = rows[row]

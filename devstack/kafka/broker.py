@@ -15,6 +15,9 @@ from devstack.service import Service
 _MIB = 1024 * 1024
 #: a keyframe of a 4K camera is larger than Kafka's default of 1 MiB
 MESSAGE_MAX_BYTES = 16 * _MIB
+#: For a small machine: the second compiler works for minutes and takes as much CPU as a broker of a few cameras, which
+#: its code would make somewhat faster.
+_SMALL = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 
 class Broker(Service):
@@ -84,7 +87,14 @@ class Broker(Service):
         }
 
     def command(self) -> Sequence[str]:
-        java = ["java", "-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"]
+        java = [
+            "java",
+            "-Xms64m",
+            "-Xmx512m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-XX:+ExitOnOutOfMemoryError",
+        ]
         log4j = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.yaml')}"
         classes = ":".join(str(jar) for jar in sorted(self._jars.glob("*.jar")))
         # Parsed classes from a file: half the CPU seconds of a start. Java ignores an archive that doesn't fit.

@@ -12,7 +12,7 @@ from simulator.scene import Scene
 from simulator.spec import VEHICLES, analysis_yaml, spec
 from simulator.survey import RED_LIGHT
 from simulator.truth import Truth
-from vision import signal
+from vision import signal, trajectories
 from vision.geometry import homography, to_ground
 from vision.rules import line, red_light
 from vision.scene import Fact
@@ -82,14 +82,18 @@ def _seen(truth: Truth, mapping: object) -> Seen:
 
 def _facts(rule: object, frames: list[Seen]) -> dict[tuple[int, str], Fact]:
     found: list[Fact] = []
+    ways, moved = trajectories.initial(), []
+    for frame in frames:
+        ways, frame = trajectories.step(ways, frame)
+        moved.append(frame)
     if isinstance(rule, RedLightRule):
         light = red_light.initial()
-        for frame in frames:
+        for frame in moved:
             light, facts = red_light.step(light, frame, rule)
             found += facts
     elif isinstance(rule, LineRule):
         count = line.initial()
-        for frame in frames:
+        for frame in moved:
             count, facts = line.step(count, frame, rule)
             found += facts
     return {(int(fact.track), str(fact.details["direction"])): fact for fact in found}

@@ -6,7 +6,7 @@ import msgspec
 
 from schemas.analysis import Tracking
 from schemas.messages import Box
-from vision import tracker
+from vision import tracker, trajectories
 from vision.geometry import Homography
 from vision.scene import Fact, Scene
 
@@ -51,10 +51,13 @@ def tracked(
 def ran(module: object, scenes: Iterable[Scene], rule: object, saving: bool = False) -> list[Fact]:
     """All facts of a rule; `saving`: its state goes through JSON between the frames."""
     state = module.initial()  # type: ignore[attr-defined]
+    ways = trajectories.initial()
     facts: list[Fact] = []
     for one in scenes:
         if saving:
             state = msgspec.json.decode(msgspec.json.encode(state), type=type(state))
+            ways = msgspec.json.decode(msgspec.json.encode(ways), type=trajectories.State)
+        ways, one = trajectories.step(ways, one)
         state, found = module.step(state, one, rule)  # type: ignore[attr-defined]
         facts += found
     return facts

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from schemas.analysis import GroundPoint, LineRule
 from schemas.messages import Box
 from tests.vision.scenes import HEIGHT, SECOND, START, WIDTH, box, ran, scene, tracked
+from vision import trajectories
 from vision.geometry import homography
 from vision.rules import line
 from vision.scene import Fact, Scene
@@ -177,14 +178,18 @@ def test_no_speed_for_what_was_hardly_seen() -> None:
 
 
 def test_the_state_is_bounded_and_forgets() -> None:
-    state = line.initial()
+    state, ways = line.initial(), trajectories.initial()
     mapping = homography(ground())
     for i in range(1500):
         boxes = tuple(box(10 + 3 * k, 300, track=f"{i}-{k}") for k in range(3))
-        state, _ = line.step(state, scene(i / 50, *boxes, ground=mapping), UP)
+        ways, moved = trajectories.step(ways, scene(i / 50, *boxes, ground=mapping))
+        state, _ = line.step(state, moved, UP)
+    assert len(ways.trajectories) == 512
     assert len(state.watch.walkers) == 512
     assert {walker.track for walker in state.watch.walkers} >= {"1499-0", "1499-1", "1499-2"}
-    state, _ = line.step(state, scene(70), UP)
+    ways, moved = trajectories.step(ways, scene(70))
+    state, _ = line.step(state, moved, UP)
+    assert ways.trajectories == ()
     assert state.watch.walkers == ()
 
 

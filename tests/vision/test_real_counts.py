@@ -13,7 +13,7 @@ import pytest
 
 from schemas.analysis import LineRule, Tracking
 from tests.vision.video import CLIPS, demux
-from vision import tracker
+from vision import tracker, trajectories
 from vision.boxes import from_output
 from vision.decoder import GopDecoder, Picture
 from vision.letterbox import Letterbox
@@ -63,7 +63,7 @@ def watch(clip: Path, every: int, keep: tuple[str, ...], rule: LineRule | None) 
     detector, letterbox, image = Nano(), Letterbox(416, 416), np.empty((416, 416, 3), np.uint8)
     with av.open(str(clip)) as container:
         tick = container.streams.video[0].time_base or Fraction(0)
-    state, counting, config = tracker.initial(), line.initial(), Tracking()
+    state, ways, counting, config = tracker.initial(), trajectories.initial(), line.initial(), Tracking()
     facts: list[Fact] = []
     tracks: Counter[str] = Counter()
     decoder = GopDecoder("h264")
@@ -83,6 +83,7 @@ def watch(clip: Path, every: int, keep: tuple[str, ...], rule: LineRule | None) 
             scene = Scene("cam", captured_ns, frame.width, frame.height, boxes, {}, tracker.earlier(state, config))
             tracks.update(box.track for box in boxes if box.track is not None)
             if rule is not None:
+                ways, scene = trajectories.step(ways, scene)
                 counting, found = line.step(counting, scene, rule)
                 facts += found
     return facts, tracks

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 from typing import Annotated, Any, Final
@@ -45,6 +46,32 @@ FILE_PASSES: Final = 2
 VIEW: Final = View("bench", 5, "day")
 
 
+@dataclass
+class Live:
+    """What some cameras at once cost and took, over all turns."""
+
+    cameras: int
+    seconds: float = 0.0
+    used: Counter[str] = field(default_factory=Counter)
+    """CPU seconds by process"""
+    records: list[Record] = field(default_factory=list)
+
+    def report(self, loop: float, fast: float) -> dict[str, Any]:
+        """`loop` and `fast`: the bare loop's CPU seconds per frame, at the video's rate and at full speed."""
+        per_frame = {name: value / len(self.records) for name, value in self.used.items()}
+        carried = sum(per_frame[name] for name in CARRIERS)
+        return {
+            "cameras": self.cameras,
+            "frames": len(self.records),
+            "frames_per_second": round(len(self.records) / self.seconds, 2),
+            "cpu_ms_per_frame": {name: round(value * 1e3, 2) for name, value in per_frame.items()},
+            "cpu_ratio": round(carried / loop, 3),
+            "cpu_ratio_live_to_full_speed": round(carried / fast, 3),
+            "cpu_ratio_with_all_processes": round(sum(per_frame.values()) / loop, 3),
+            "latency_ms": latency(self.records),
+        }
+
+
 def main(
     seconds: Annotated[float, typer.Option(help="How long each of the turns is measured.")] = 15,
     rounds: Annotated[int, typer.Option(help="Turns of the pipeline and of the loop.")] = 3,
@@ -52,6 +79,7 @@ def main(
     settle: Annotated[float, typer.Option(help="Seconds of live video before each turn.")] = 8,
     size: Annotated[str, typer.Option()] = "1920x1080",
     fps: Annotated[float, typer.Option()] = 15,
+    cameras: Annotated[int, typer.Option(help="How many at once, all with the same clip.")] = 2,
     linger_ms: Annotated[int | None, typer.Option(help="REWATCH_LINGER_MS of the pipeline.")] = None,
     out: Annotated[Path, typer.Option()] = Path("build/bench.json"),
 ) -> None:
@@ -60,8 +88,7 @@ def main(
         os.environ["REWATCH_LINGER_MS"] = str(linger_ms)
     width, height = (int(side) for side in size.split("x"))
     (clip,) = clips((VIEW,), 30, (width, height), fps, lambda _: None)
-    used: Counter[str] = Counter()
-    records: list[Record] = []
+    one, several = Live(1), Live(cameras)
     paced: list[float] = []
     with System(
         None,
@@ -70,55 +97,51 @@ def main(
         (MODEL,),
         mounts={"/bench": Mount(clip.path)},
     ) as system:
-        bootstrap = system.addresses.kafka_bootstrap
-        camera = CameraSpec(
-            VIEW.camera,
-            Source(url=f"{system.addresses.rtsp_url}/bench"),
-            spec(clip.header.geometry, model=MODEL),
-        )
         for turn in range(rounds):
-            write_cameras(bootstrap, [camera], [])
-            time.sleep(settle if turn else warm_up)
-            begin_ms, before = time.time() * 1000, usage(system.stack)
-            time.sleep(seconds)
-            end_ms, after = time.time() * 1000, usage(system.stack)
-            records += [r for r in read_all(bootstrap, [DETECTIONS.name]) if begin_ms <= r.timestamp_ms < end_ms]
-            used.update({name: after[name].cpu_seconds - before[name].cpu_seconds for name in before if name in after})
-            write_cameras(bootstrap, [], [camera.id])
-            time.sleep(3)
+            for live in (one, several):
+                _live_turn(system, clip, live, settle if turn or live is several else warm_up, seconds)
             paced.append(_bare_loop(clip.path, fps))
+        rss = {name: round(value.rss_bytes / 2**20, 1) for name, value in usage(system.stack).items()}
         fast = [_bare_loop(clip.path)]
         file_frames, file_ms = _file_run(system, clip)
         fast.append(_bare_loop(clip.path))
-    frames = len(records)
-    baseline, loop = mean(fast), mean(paced)
-    per_frame = {name: value / frames for name, value in used.items()}
-    carried = sum(per_frame[name] for name in CARRIERS)
     report: dict[str, Any] = {
         "machine": {"cpu": _cpu(), "cores": _cores(), "commit": _commit()},
         "pipeline": {
             "size": size,
             "fps": fps,
             "linger_ms": Settings().linger_ms,
-            "frames": frames,
-            "frames_per_second": round(frames / seconds / rounds, 2),
-            "baseline_cpu_ms_per_frame": round(loop * 1e3, 2),
-            "baseline_cpu_ms_per_frame_file": round(baseline * 1e3, 2),
-            "cpu_ms_per_frame": {name: round(value * 1e3, 2) for name, value in per_frame.items()},
-            "cpu_ratio": round(carried / loop, 3),
-            "cpu_ratio_live_to_full_speed": round(carried / baseline, 3),
+            "baseline_cpu_ms_per_frame": round(mean(paced) * 1e3, 2),
+            "baseline_cpu_ms_per_frame_file": round(mean(fast) * 1e3, 2),
+            **several.report(mean(paced), mean(fast)),
+            "one_camera": one.report(mean(paced), mean(fast)),
             "cpu_ms_per_frame_file": {name: round(value, 2) for name, value in file_ms.items()},
-            "cpu_ratio_file": round(sum(file_ms[name] for name in CARRIERS) / baseline / 1e3, 3),
+            "cpu_ratio_file": round(sum(file_ms[name] for name in CARRIERS) / mean(fast) / 1e3, 3),
             "frames_file": file_frames,
-            "cpu_ratio_with_all_processes": round(sum(per_frame.values()) / loop, 3),
-            "latency_ms": latency(records),
-            "rss_mib": {name: round(value.rss_bytes / 2**20, 1) for name, value in after.items()},
+            "rss_mib": rss,
         },
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     kept = json.loads(out.read_text()) if out.exists() else {}
     out.write_bytes(msgspec.json.format(msgspec.json.encode({**kept, **report})) + b"\n")
     _print(report["pipeline"], out)
+
+
+def _live_turn(system: System, clip: Clip, live: Live, settle: float, seconds: float) -> None:
+    bootstrap = system.addresses.kafka_bootstrap
+    source = Source(url=f"{system.addresses.rtsp_url}/bench")
+    analysis = spec(clip.header.geometry, model=MODEL)
+    specs = [CameraSpec(f"{VIEW.camera}-{number}", source, analysis) for number in range(live.cameras)]
+    write_cameras(bootstrap, specs, [])
+    time.sleep(settle)
+    begin_ms, before = time.time() * 1000, usage(system.stack)
+    time.sleep(seconds)
+    end_ms, after = time.time() * 1000, usage(system.stack)
+    live.seconds += seconds
+    live.records += [r for r in read_all(bootstrap, [DETECTIONS.name]) if begin_ms <= r.timestamp_ms < end_ms]
+    live.used.update({name: after[name].cpu_seconds - before[name].cpu_seconds for name in before if name in after})
+    write_cameras(bootstrap, [], [camera.id for camera in specs])
+    time.sleep(3)
 
 
 def _file_run(system: System, clip: Clip) -> tuple[int, dict[str, float]]:
@@ -167,22 +190,21 @@ def _commit() -> str:
 
 def _print(pipeline: dict[str, Any], out: Path) -> None:
     console = Console()
+    one, file = pipeline["one_camera"], pipeline["cpu_ms_per_frame_file"]
     table = Table(title=f"CPU milliseconds per frame, {pipeline['size']} at {pipeline['fps']:g} fps")
     table.add_column("process")
-    table.add_column("live", justify="right")
-    table.add_column("file", justify="right")
-    table.add_row(
-        "bare loop", str(pipeline["baseline_cpu_ms_per_frame"]), str(pipeline["baseline_cpu_ms_per_frame_file"])
-    )
+    for column in (f"live, {pipeline['cameras']} cameras", "live, 1 camera", "file"):
+        table.add_column(column, justify="right")
+    loop = str(pipeline["baseline_cpu_ms_per_frame"])
+    table.add_row("bare loop", loop, loop, str(pipeline["baseline_cpu_ms_per_frame_file"]))
     for name, value in pipeline["cpu_ms_per_frame"].items():
-        table.add_row(name, str(value), str(pipeline["cpu_ms_per_frame_file"][name]))
+        table.add_row(name, str(value), str(one["cpu_ms_per_frame"][name]), str(file[name]))
+    table.add_row("ratio", str(pipeline["cpu_ratio"]), str(one["cpu_ratio"]), str(pipeline["cpu_ratio_file"]))
+    for percentile in ("p50", "p95", "p99"):
+        times = [str(live["latency_ms"].get(percentile)) for live in (pipeline, one)]
+        table.add_row(f"latency {percentile}, ms", *times)
     console.print(table)
-    times = pipeline["latency_ms"]
-    console.print(
-        f"ratio {pipeline['cpu_ratio']} live, {pipeline['cpu_ratio_file']} from a file\n"
-        f"latency p50 {times.get('p50')} p95 {times.get('p95')} p99 {times.get('p99')} ms at "
-        f"{pipeline['frames_per_second']} frames per second\nwritten to {out}"
-    )
+    console.print(f"written to {out}")
 
 
 if __name__ == "__main__":

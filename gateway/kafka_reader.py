@@ -14,6 +14,8 @@ from runtime import kafka
 _BATCH: Final = 256
 _BATCHES_AHEAD: Final = 4
 _POLL_SECONDS: Final = 0.2
+_FOLLOWING: Final = {"fetch.wait.max.ms": 5000}
+"""only how long the broker holds an answer while there is nothing new"""
 _PATIENT: Final = {"fetch.min.bytes": 65536, "fetch.wait.max.ms": 200}
 """the broker answers a few times a second with what has come, and not at each record"""
 
@@ -93,6 +95,7 @@ class KafkaReader:
                 "queued.max.messages.kbytes": 8192 if self._bulky else 16384,
                 "fetch.max.bytes": 8 * 1024 * 1024,
                 "max.partition.fetch.bytes": 4 * 1024 * 1024,
+                **(_FOLLOWING if self._stop is None else {}),
                 **(_PATIENT if self._patient else {}),
             },
         )

@@ -17,7 +17,7 @@ from runtime.logging import logger
 from runtime.metrics import RECORD_LAG
 
 GROUP = "rewatch-recorder"
-FETCH = (256 * 1024, 500)
+FETCH = (256 * 1024, 1000)
 """points are written about once a second: fetching each record by itself would cost the broker more than the records"""
 
 _log = logger("recorder")

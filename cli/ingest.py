@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cli.reach import reached
 from ingest.camera_file import CameraFileError, load_cameras
 from ingest.camera_topic import CameraTopicError, read_cameras, write_cameras
 from ingest.service import build_service
@@ -20,7 +21,9 @@ from schemas.analysis import CameraSpec
 
 cameras = typer.Typer(name="cameras", help="The cameras that the running system watches.", no_args_is_help=True)
 
-Kafka = Annotated[str | None, typer.Option(help="Bootstrap servers; default: REWATCH_KAFKA.")]
+Kafka = Annotated[
+    str | None, typer.Option(help="Bootstrap servers; default: REWATCH_KAFKA, else that of `rewatch up`.")
+]
 
 
 def ingest() -> None:
@@ -39,7 +42,7 @@ async def _serve(settings: Settings) -> int:
 
 
 def _bootstrap(kafka: str | None) -> str:
-    return kafka or Settings().kafka
+    return kafka or reached().kafka
 
 
 def _fail(error: Exception) -> typer.Exit:

@@ -2,7 +2,6 @@
 
 import csv
 import sys
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,11 +11,12 @@ import typer
 from rich.console import Console
 from rich.table import Table as Printed
 
+from cli.moment import nanoseconds
+from cli.reach import reached
 from processors.duck import connect, create_views
 from processors.errors import RetryError
 from processors.store import MAX_NS, Query, Record, Store, Table, captured_ns
 from processors.store_choice import open_store
-from runtime.config import Settings
 from schemas.messages import Detections, Event, Flow
 from schemas.results import rfc3339, to_json
 
@@ -41,21 +41,11 @@ def _asked(what: Table, camera: str | None, start: str | None, end: str | None, 
 
 
 def _ns(text: str | None, otherwise: int, option: str) -> int:
-    if text is None:
-        return otherwise
-    if text.isdigit():
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is neither a time nor nanoseconds", param_hint=option) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0, int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000)
+    return otherwise if text is None else nanoseconds(text, option)
 
 
 def _open() -> Store:
-    settings = Settings()
+    settings = reached()
     if settings.store == "duckdb" and not settings.store_dir.is_dir():
         raise typer.BadParameter(f"there is no store in {settings.store_dir}; set REWATCH_STORE_DIR")
     return open_store(settings)
@@ -143,7 +133,7 @@ def count(what: What, camera: Camera = None, start: From = None, end: To = None)
 @app.command()
 def sql(statement: Annotated[str, typer.Argument(help="On the views detections, events, flow, ledger.")]) -> None:
     """Ask the embedded store in SQL; the answer is CSV. `COPY (FROM events) TO 'file.parquet'` exports."""
-    settings = Settings()
+    settings = reached()
     if settings.store != "duckdb":
         raise typer.BadParameter("SQL needs the embedded store: REWATCH_STORE=duckdb")
     with connect() as connection:

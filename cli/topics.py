@@ -2,7 +2,7 @@
 
 import typer
 
-from runtime.config import Settings
+from cli.reach import reached
 from runtime.kafka import create_topics
 from schemas.topics import TOPICS
 
@@ -12,7 +12,7 @@ app = typer.Typer(no_args_is_help=True, help="Kafka topics: create what is missi
 @app.command()
 def create() -> None:
     """Create the topics that are missing. What exists is left as it is."""
-    settings = Settings()
+    settings = reached()
     create_topics(settings.kafka, TOPICS, settings.replication_factor)
     typer.echo(f"{len(TOPICS)} topics are there")
 

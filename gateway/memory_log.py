@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from gateway.log import LogUnavailable, Position, PositionGone, Record
-from gateway.partition import partition_of
+from schemas.partition import partition_of
 from schemas.topics import TOPICS
 
 

@@ -6,10 +6,10 @@ from typing import Final
 
 from gateway.camera import Camera
 from gateway.log import Log, LogUnavailable, Position, PositionGone
-from gateway.partition import partition_of
 from gateway.roster import Roster
 from schemas.codec import CodecError, decode
 from schemas.messages import AccessUnit
+from schemas.partition import partition_of
 from schemas.topics import FRAMES
 
 _EVERY_SECONDS: Final = 2.0

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from gateway.log import Log, LogUnavailable, PositionGone, Record
-from gateway.partition import partition_of
 from runtime.logging import logger
 from schemas.codec import CodecError, decode
 from schemas.messages import AccessUnit
+from schemas.partition import partition_of
 from schemas.topics import FRAMES
 
 MAX_CHANNELS: Final = 64

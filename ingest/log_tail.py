@@ -3,7 +3,6 @@
 import time
 from typing import Final, cast
 
-from aiokafka.partitioner import murmur2
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from msgspec import Struct
 
@@ -11,6 +10,7 @@ from ingest.silent import SILENT
 from runtime import kafka
 from schemas import codec
 from schemas.messages import End, Gap
+from schemas.partition import partition_of
 from schemas.topics import PARTITIONS
 
 _STEPS: Final = (64, 2048)
@@ -30,7 +30,7 @@ def last_record(bootstrap: str, topic: str, camera: str) -> LastRecord | None:
     Raises KafkaException when Kafka does not answer.
     """
     key = camera.encode()
-    partition = TopicPartition(topic, (murmur2(key) & 0x7FFFFFFF) % PARTITIONS)
+    partition = TopicPartition(topic, partition_of(key, PARTITIONS))
     consumer = kafka.consumer(
         bootstrap, f"rewatch-tail-{camera}", **{"queued.max.messages.kbytes": 16_384, "fetch.wait.max.ms": 10, **SILENT}
     )

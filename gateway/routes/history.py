@@ -12,8 +12,8 @@ from gateway.api import DetectionsPage, EventPage, FlowPage, Problem
 from gateway.history import gather
 from gateway.job import is_upload
 from gateway.log import LogUnavailable, Position, PositionGone, Record
-from gateway.partition import partition_of
 from gateway.services import Services
+from schemas.partition import partition_of
 from schemas.topics import DETECTIONS, EVENTS, FLOW, Topic
 
 MAX_LIMIT = 1000

@@ -11,10 +11,10 @@ from gateway import moment
 from gateway.api import CameraSums, FrameSums, LedgerSums, Problem
 from gateway.job import PREFIX
 from gateway.log import LogUnavailable
-from gateway.partition import partition_of
 from gateway.services import Services
 from gateway.tally import Ledger, decode_ledger
 from schemas.messages import EndLedger
+from schemas.partition import partition_of
 from schemas.topics import LEDGER
 
 _SKEW_MS: Final = 5_000

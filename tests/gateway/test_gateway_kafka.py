@@ -24,8 +24,8 @@ from gateway import cursor, socket_client
 from gateway.kafka_log import KafkaLog
 from gateway.log import LogUnavailable, PositionGone, Record
 from gateway.models import KnownModels
-from gateway.partition import partition_of
 from runtime.metrics import REGISTRY
+from schemas.partition import partition_of
 from schemas.topics import EVENTS, FAILED_WINDOWS, FLOW, FRAMES_BATCH, LEDGER, PARTITIONS
 from tests.gateway import clip
 from tests.gateway.asgi import settings

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from gateway import cursor, moment
 from gateway.cursor import BadCursor
 from gateway.log import PositionGone
-from gateway.partition import murmur2, partition_of
+from schemas.partition import murmur2, partition_of
 
 NOW = 1_800_000_000 * 10**9
 OFFSETS = st.integers(0, 2**62)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from aiokafka.partitioner import murmur2
 
 from devstack.ports import free_port
 from devstack.stack import Stack
@@ -22,6 +21,7 @@ from ingest.service import Service, build_service
 from runtime import kafka as clients
 from runtime.config import Settings
 from schemas.analysis import CameraSpec
+from schemas.partition import partition_of
 from schemas.topics import CAMERAS, PARTITIONS
 from tests.ingest.clips import check_log, write_clip
 from tests.ingest.kafka_log import KafkaLog
@@ -121,7 +121,7 @@ def test_cameras_come_change_and_go(kafka: str, name: str, tmp_path: Path) -> No
     units = frames.units
     for session in {unit.session for unit in units}:
         check_log([unit for unit in units if unit.session == session])
-    assert {stored.partition for stored in frames.stored} == {(murmur2(name.encode()) & 0x7FFFFFFF) % PARTITIONS}
+    assert {stored.partition for stored in frames.stored} == {partition_of(name.encode(), PARTITIONS)}
     assert [stored.timestamp_ms for stored in frames.stored[:-1]] == [unit.captured_ns // 1_000_000 for unit in units]
     (end,) = frames.ends
     assert end == frames.records[-1], "a camera that was removed ends its log"

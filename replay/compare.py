@@ -1,0 +1,102 @@
+"""What looking again has found, against what was published."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from replay.past import Key, Outcome
+from schemas.messages import AnalysisLedger, Detections, Event, Flow
+from schemas.results import to_json
+
+Change = Literal["gained", "lost", "changed"]
+
+
+class Difference(Struct, frozen=True):
+    change: Change
+    key: Key
+    before: Outcome | None
+    after: Outcome | None
+
+
+class Comparison(Struct, frozen=True):
+    same: dict[str, int]
+    """results by kind"""
+    differences: tuple[Difference, ...]
+    """in the order of the capture"""
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """By kind: same, gained, lost, changed."""
+        kinds = (Detections, Event, Flow, AnalysisLedger)
+        found = {kind.__name__: {"same": 0, "gained": 0, "lost": 0, "changed": 0} for kind in kinds}
+        for kind, count in self.same.items():
+            found[kind]["same"] = count
+        for difference in self.differences:
+            found[difference.key.kind][difference.change] += 1
+        return found
+
+
+def compare(before: Mapping[Key, Outcome], after: Mapping[Key, Outcome]) -> Comparison:
+    """By identity; revisions apart, one byte of difference is a difference."""
+    same: Counter[str] = Counter()
+    differences = []
+    for key in [*after, *(key for key in before if key not in after)]:
+        old, new = before.get(key), after.get(key)
+        if old is not None and new is not None and content(old) == content(new):
+            same[key.kind] += 1
+            continue
+        change: Change = "gained" if old is None else "lost" if new is None else "changed"
+        if change == "lost" and old is not None and retracted(old):
+            same[key.kind] += 1
+            continue
+        differences.append(Difference(change, key, old, new))
+    return Comparison(dict(same), tuple(differences))
+
+
+def revisions(comparison: Comparison) -> list[Outcome]:
+    """What has to be published so that the newest revisions are what looking again has found.
+
+    What is new gets revision 0, as if it had been there at once; what replaces something gets the next revision. A lost
+    event or a lost crossing is published once more, retracted; lost detections become an empty frame.
+    """
+    found: list[Outcome] = []
+    for difference in comparison.differences:
+        if difference.after is not None:
+            revision = 0 if difference.before is None else difference.before.revision + 1
+            found.append(msgspec.structs.replace(difference.after, revision=revision))
+        elif difference.before is not None:
+            found.append(_taken_back(difference.before))
+    return found
+
+
+def content(message: Outcome) -> bytes:
+    """The message as JSON at revision 0."""
+    return to_json(msgspec.structs.replace(message, revision=0))
+
+
+def retracted(message: Outcome) -> bool:
+    """An earlier replay has taken it back."""
+    match message:
+        case Event():
+            return "retracted" in message.details
+        case Flow():
+            return message.count == 0
+        case Detections():
+            return not message.boxes
+        case AnalysisLedger():
+            return False
+
+
+def _taken_back(message: Outcome) -> Outcome:
+    revision = message.revision + 1
+    match message:
+        case Event():
+            return msgspec.structs.replace(message, details={**message.details, "retracted": 1}, revision=revision)
+        case Flow():
+            return msgspec.structs.replace(message, count=0, mean_speed=None, revision=revision)
+        case Detections():
+            return msgspec.structs.replace(message, boxes=(), revision=revision)
+        case AnalysisLedger():
+            return msgspec.structs.replace(message, revision=revision)

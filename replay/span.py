@@ -1,0 +1,98 @@
+"""From a camera and a time to the keyframe where looking again begins."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from msgspec import Struct
+
+from replay.log import LogGoneError, PartitionLog
+from schemas.codec import CodecError, decode
+from schemas.messages import AccessUnit
+from schemas.partition import partition_of
+from schemas.topics import FRAMES, FRAMES_BATCH, PARTITIONS
+
+_LOOK_BACK_SECONDS: Final = (10, 120)
+"""a keyframe is usually no further back than that; otherwise the partition is read from its start"""
+
+
+class Span(Struct, frozen=True):
+    """Whole GOPs of one camera: from the keyframe at or before `from_ns` to the first one at or after `to_ns`."""
+
+    camera: str
+    topic: str
+    partition: int
+    keyframe_offset: int
+    keyframe_ns: int
+    stamped_ms: int
+    """the keyframe record's timestamp: results of the span came later"""
+    from_ns: int
+    to_ns: int
+
+
+def locate(bootstrap: str, camera: str, from_ns: int, to_ns: int) -> Span:
+    """Raises LogGoneError when the camera's log does not reach back that far, or holds nothing of the time."""
+    if to_ns <= from_ns:
+        raise ValueError("the end is not after the beginning")
+    partition = partition_of(camera.encode(), PARTITIONS)
+    left = []
+    for topic in (FRAMES.name, FRAMES_BATCH.name):
+        with PartitionLog(bootstrap, topic, partition) as log:
+            found, why = _locate(log, camera, from_ns, to_ns)
+            if found is not None:
+                return found
+            if why:
+                left.append(why)
+    raise LogGoneError("; ".join(left) or f"the log holds nothing of camera {camera}")
+
+
+def _locate(log: PartitionLog, camera: str, from_ns: int, to_ns: int) -> tuple[Span | None, str]:
+    """The span, or what the topic has of the camera instead; empty: nothing."""
+    # a batch topic is stamped on arrival, which says nothing of the capture
+    starts = [log.at(from_ns // 1_000_000 - seconds * 1000) for seconds in _LOOK_BACK_SECONDS]
+    starts = [*starts, log.low] if log.topic == FRAMES.name else [log.low]
+    first: tuple[int, AccessUnit, int] | None = None
+    last_ns = 0
+    for start in dict.fromkeys(starts):
+        first, before, last_ns = None, None, 0
+        for offset, stamped_ms, unit in _keyframes(log, start, camera):
+            last_ns = max(last_ns, unit.captured_ns)
+            if unit.captured_ns > from_ns:
+                first = offset, unit, stamped_ms
+                break
+            before = offset, unit, stamped_ms
+        if before is not None and (first is not None or last_ns >= from_ns - 60_000_000_000):
+            return _span(log, camera, before, from_ns, to_ns), ""
+    if first is None:
+        return None, f"{log.topic} ends at {moment(last_ns)} for camera {camera}" if last_ns else ""
+    if first[1].captured_ns >= to_ns:
+        return None, f"{log.topic} begins at {moment(first[1].captured_ns)} for camera {camera}"
+    if log.low > 0:
+        return None, (
+            f"{log.topic} no longer holds camera {camera} at {moment(from_ns)}: older records were deleted, "
+            f"what is left begins at {moment(first[1].captured_ns)}"
+        )
+    return _span(log, camera, first, from_ns, to_ns), ""
+
+
+def _span(log: PartitionLog, camera: str, keyframe: tuple[int, AccessUnit, int], from_ns: int, to_ns: int) -> Span:
+    offset, unit, stamped_ms = keyframe
+    return Span(camera, log.topic, log.partition, offset, unit.captured_ns, stamped_ms, from_ns, to_ns)
+
+
+def _keyframes(log: PartitionLog, start: int, camera: str) -> Iterator[tuple[int, int, AccessUnit]]:
+    key = camera.encode()
+    for records in log.read(start):
+        for record in records:
+            if record.key != key or record.headers.get("keyframe") != b"1":
+                continue
+            try:
+                unit = decode(record.key, record.value, record.headers)
+            except CodecError:
+                continue
+            if isinstance(unit, AccessUnit):
+                yield record.offset, record.timestamp_ms, unit
+
+
+def moment(ns: int) -> str:
+    return f"{datetime.fromtimestamp(ns / 1e9, UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"

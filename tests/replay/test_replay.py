@@ -1,0 +1,254 @@
+"""A stretch of the log looked at again, on real Kafka and real Triton: what is the same, what differs, what proves."""
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from cli.collect import read_all
+from cli.demo.clips import View, clips
+from cli.system import Processes
+from devstack.stack import Stack
+from processors.triton import TritonDetector
+from replay.again import Again, look_again
+from replay.compare import content
+from replay.log import LogGoneError
+from replay.past import Key, Outcome, checkpoints, published
+from replay.span import locate
+from runtime.kafka import producer
+from schemas.codec import encode
+from schemas.messages import Event
+from schemas.partition import partition_of
+from schemas.results import headers_of, to_json
+from schemas.topics import DETECTIONS, EVENTS, FRAMES, LEDGER, PARTITIONS
+from simulator.spec import spec
+from tests.vision.video import demux
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+ROOT = Path(__file__).resolve().parents[2]
+CAMERA = "again"
+SECONDS = 30
+FPS = 15
+SECOND_NS = 1_000_000_000
+
+
+class Past(msgspec.Struct):
+    """A camera's log that a worker has analysed, up to its last GOP."""
+
+    stack: Stack
+    begin_ns: int
+    frames: int
+
+    @property
+    def bootstrap(self) -> str:
+        return self.stack.addresses.kafka_bootstrap
+
+    def again(self, start: float, end: float, **more: Any) -> Again:
+        """Seconds since the beginning."""
+
+        async def look() -> Again:
+            detector = TritonDetector(self.stack.addresses.triton_grpc, True)
+            try:
+                return await look_again(
+                    self.bootstrap,
+                    detector,
+                    CAMERA,
+                    self.begin_ns + round(start * SECOND_NS),
+                    self.begin_ns + round(end * SECOND_NS),
+                    **more,
+                )
+            finally:
+                await detector.stop()
+
+        return asyncio.run(look())
+
+    def newest(self) -> dict[Key, Outcome]:
+        span = locate(self.bootstrap, CAMERA, self.begin_ns, self.begin_ns + SECONDS * SECOND_NS)
+        return published(self.bootstrap, span, self.begin_ns + (SECONDS - 3) * SECOND_NS)
+
+    def rewatch(self, *words: str) -> tuple[int, dict[str, Any]]:
+        environment = {
+            **os.environ,
+            "REWATCH_KAFKA": self.bootstrap,
+            "REWATCH_TRITON": self.stack.addresses.triton_grpc,
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "cli.main", *words, "--json"],
+            capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=120,
+        )  # fmt: skip
+        assert done.stdout, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return done.returncode, answer
+
+    def at(self, seconds: float) -> str:
+        return str(self.begin_ns + round(seconds * SECOND_NS))
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
+    repository = tmp_path_factory.mktemp("repository")
+    shutil.copytree(ROOT / "triton_models" / "junction-yolo", repository / "junction-yolo")
+    (clip,) = clips((View(CAMERA, 40, "day"),), SECONDS, (640, 360), FPS, lambda _: None)
+    header = msgspec.json.encode(spec(clip.header.geometry, model="junction-yolo"), order="deterministic")
+    units = list(demux(clip.path))
+    order = sorted(unit.pts for unit in units)
+    begin_ns = time.time_ns() - 600 * SECOND_NS
+    with Stack(services=("kafka", "triton"), model_repository=repository, models=("junction-yolo",)) as stack:
+        Processes(stack, ("worker",)).start()
+        sender = producer(stack.addresses.kafka_bootstrap, "log")
+        for unit in units:
+            record = encode(
+                msgspec.structs.replace(
+                    unit,
+                    camera=CAMERA,
+                    captured_ns=begin_ns + order.index(unit.pts) * SECOND_NS // FPS,
+                    analysis=header if unit.keyframe else None,
+                )
+            )
+            sender.produce(
+                FRAMES.name, record.value, record.key, headers=[*record.headers], timestamp=record.timestamp_ms
+            )
+            sender.poll(0)
+        assert sender.flush(30) == 0
+        gops = sum(unit.keyframe for unit in units)
+        deadline = time.monotonic() + 120
+        # the last GOP stays open: nothing has come after it
+        while len(read_all(stack.addresses.kafka_bootstrap, [LEDGER.name])) < gops - 1:
+            assert time.monotonic() < deadline, "the worker did not get through"
+            time.sleep(1)
+        time.sleep(1)
+        yield Past(stack, begin_ns, len(units))
+
+
+def table(past: Past) -> dict[Key, bytes]:
+    return {key: content(message) for key, message in past.newest().items()}
+
+
+def test_nothing_has_changed_so_every_byte_is_the_same(past: Past) -> None:
+    seed = int(os.environ.get("REWATCH_TEST_SEED") or random.randrange(10**6))
+    print(f"seed {seed}; repeat with REWATCH_TEST_SEED={seed}")
+    dice = random.Random(seed)
+    spans = [(0.0, 12.0), *((begin := dice.uniform(0, 20), begin + dice.uniform(0.2, 8)) for _ in range(4))]
+    for start, end in spans:
+        again = past.again(start, end)
+        assert again.comparison.differences == (), (start, end)
+        assert again.consistent
+        assert not again.cold
+        assert again.frames >= (end - start) * FPS - 1
+        assert again.comparison.same["Detections"] == again.frames
+    assert {message.revision for message in past.newest().values()} == {0}
+
+
+def test_without_a_checkpoint_it_starts_at_the_beginning_of_what_is_there(past: Past) -> None:
+    span = locate(past.bootstrap, CAMERA, past.begin_ns + 5 * SECOND_NS, past.begin_ns + 6 * SECOND_NS)
+    assert checkpoints(past.bootstrap, span)[0].offset > 0
+    first = past.again(0.0, 1.0)
+    assert first.start_offset == 0
+    assert first.comparison.differences == ()
+
+
+def test_a_backtest_says_what_would_have_been_and_publishes_nothing(past: Past, tmp_path: Path) -> None:
+    before = len(read_all(past.bootstrap, [EVENTS.name, DETECTIONS.name, LEDGER.name]))
+    rules = tmp_path / "rules.yml"
+    rules.write_text("rules:\n- {kind: line, name: middle, start: [0.0, 0.6], end: [1.0, 0.6]}\n")
+    code, answer = past.rewatch(
+        "backtest", "--camera", CAMERA, "--from", past.at(0), "--to", past.at(20), "--rules", str(rules)
+    )
+    assert code == 0
+    (report,) = answer["cameras"]
+    gained = [one["after"] for one in report["events"] if one["change"] == "gained"]
+    assert gained
+    assert {event["rule"] for event in gained} == {"middle"}
+    assert report["counts"]["Event"]["lost"] > 0, "the first rules' events do not happen under these"
+    assert len(read_all(past.bootstrap, [EVENTS.name, DETECTIONS.name, LEDGER.name])) == before
+
+
+def test_a_replay_revises_and_the_next_one_takes_it_back(past: Past, tmp_path: Path) -> None:
+    original = table(past)
+    rules = tmp_path / "rules.yml"
+    rules.write_text("labels: [bus]\n")
+    span = ("--camera", CAMERA, "--from", past.at(4), "--to", past.at(10))
+    code, answer = past.rewatch("replay", *span, "--rules", str(rules))
+    assert code == 0
+    assert answer["published"] > 0
+    assert answer["counts"]["Detections"]["changed"] == answer["frames"]
+    revised = table(past)
+    assert revised != original
+    assert {key for key in original if original[key] != revised[key]} <= set(original)
+
+    code, answer = past.rewatch("replay", *span)
+    assert code == 0
+    assert answer["published"] > 0
+    restored = table(past)
+    assert {key: value for key, value in restored.items() if key in original} == original
+    code, answer = past.rewatch("replay", *span)
+    assert (code, answer["published"]) == (0, 0)
+
+
+def test_into_a_topic_of_its_own(past: Past) -> None:
+    before = len(read_all(past.bootstrap, [EVENTS.name, DETECTIONS.name]))
+    code, answer = past.rewatch(
+        "replay", "--camera", CAMERA, "--from", past.at(0), "--to", past.at(5), "--into", "last-night"
+    )
+    assert code == 0
+    records = read_all(past.bootstrap, ["last-night"])
+    kinds = [record.headers["ce_type"] for record in records]
+    assert len(records) == answer["published"]
+    assert kinds.count(b"rewatch.detections.v1") == answer["frames"]
+    assert len(read_all(past.bootstrap, [EVENTS.name, DETECTIONS.name])) == before
+
+
+def test_every_event_proves_itself_and_a_forged_one_does_not(past: Past) -> None:
+    happened = {message.id: message for message in past.newest().values() if isinstance(message, Event)}
+    found = {event_id: event for event_id, event in happened.items() if "retracted" not in event.details}
+    assert found
+    for event_id in sorted(found)[:3]:
+        code, answer = past.rewatch("verify", event_id)
+        assert (code, answer["same"]) == (0, True), answer["why"]
+
+    forged = msgspec.structs.replace(next(iter(found.values())), label="bus", revision=9)
+    sender = producer(past.bootstrap, "forger")
+    sender.produce(EVENTS.name, to_json(forged), CAMERA.encode(), headers=[*headers_of(forged)])
+    assert sender.flush(10) == 0
+    code, answer = past.rewatch("verify", forged.id)
+    assert (code, answer["same"]) == (1, False)
+    assert answer["why"].startswith("label: bus was published")
+    assert past.rewatch("verify", "00000000-0000-0000-0000-000000000000")[0] == 1
+
+
+def test_wrong_times_and_cameras_are_said_clearly(past: Past) -> None:
+    code, answer = past.rewatch("replay", "--camera", "nobody", "--from", past.at(0), "--to", past.at(1))
+    assert (code, answer) == (1, {"error": "the log holds nothing of camera nobody"})
+    code, answer = past.rewatch("replay", "--camera", CAMERA, "--from", past.at(-100), "--to", past.at(-90))
+    assert code == 1
+    assert "frames begins at" in answer["error"]
+    code, answer = past.rewatch("replay", "--camera", CAMERA, "--from", past.at(5), "--to", past.at(4))
+    assert (code, answer["error"]) == (1, "the end is not after the beginning")
+
+
+def test_what_retention_has_deleted_is_named(past: Past) -> None:
+    """Last: it takes the beginning of the log away."""
+    partition = partition_of(CAMERA.encode(), PARTITIONS)
+    admin = AdminClient({"bootstrap.servers": past.bootstrap})
+    (future,) = admin.delete_records([TopicPartition(FRAMES.name, partition, 100)]).values()
+    future.result(10)
+    with pytest.raises(LogGoneError, match="older records were deleted, what is left begins at"):
+        past.again(1.0, 20.0)
+    code, answer = past.rewatch("replay", "--camera", CAMERA, "--from", past.at(1), "--to", past.at(20))
+    assert code == 1
+    assert "what is left begins at" in answer["error"]
+    whole = past.again(15.0, 20.0)
+    assert whole.comparison.same["Detections"] >= 5 * FPS

@@ -12,17 +12,17 @@ def reached() -> Settings:
     stack = running_stack()
     if stack is None:
         return settings
-    found = {
-        "kafka": stack.addresses.kafka_bootstrap,
-        "triton": stack.addresses.triton_grpc,
-        "triton_http": stack.addresses.triton_http,
-        "redis": stack.addresses.redis_url,
-        "store": "influxdb" if stack.addresses.influx_url else "duckdb",
-        "store_dir": Path(stack.directory) / "store",
-        "influxdb": stack.addresses.influx_url,
-        "influxdb_bucket": "rewatch",
+    addresses = stack.addresses
+    found: dict[str, Any] = {
+        "kafka": addresses.kafka_bootstrap,
+        "triton": addresses.triton_grpc,
+        "triton_http": addresses.triton_http,
+        "redis": addresses.redis_url,
     }
-    update: dict[str, Any] = {
-        name: value for name, value in found.items() if value and name not in settings.model_fields_set
-    }
-    return settings.model_copy(update=update)
+    if not settings.model_fields_set & {"store", "store_dir", "influxdb"}:
+        found["store"] = "influxdb" if addresses.influx_url else "duckdb"
+        found["store_dir"] = Path(stack.directory) / "store"
+        found["influxdb"] = addresses.influx_url
+    return settings.model_copy(
+        update={name: value for name, value in found.items() if value and name not in settings.model_fields_set}
+    )

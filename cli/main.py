@@ -22,10 +22,12 @@ _COMMANDS: Final = {
     "query": ("cli.query", "app", "Ask the store."),
     "replay": ("cli.replay", "replay", "Look again at a stretch of the log; differences become revisions."),
     "backtest": ("cli.replay", "backtest", "What another model or other rules would have made of the past."),
+    "windows": ("cli.windows", "windows", "Failed windows: repaired, waiting, given up."),
     "verify": ("cli.replay", "verify", "Derive an event from the log again."),
     "ingest": ("cli.ingest", "ingest", "Process: cameras to Kafka."),
     "worker": ("cli.worker", "worker", "Process: access units to results."),
     "recorder": ("cli.recorder", "recorder", "Process: results to the store."),
+    "replayer": ("cli.replayer", "replayer", "Process: failed windows, once more."),
     "gateway": ("cli.gateway", "gateway", "Process: REST, WebSocket and the page."),
 }
 

@@ -12,7 +12,7 @@ from processors.chain import STATE_VERSION
 from processors.ports import Detector
 from replay.compare import Comparison, compare
 from replay.log import LogGoneError, PartitionLog
-from replay.past import Key, Outcome, checkpoints, key_of, published, time_of
+from replay.past import Key, Outcome, checkpoints, key_of, published, repaired, time_of
 from replay.span import Span, locate
 from replay.walk import walk
 from schemas.analysis import Analysis
@@ -61,44 +61,61 @@ async def look_again(
         loop = asyncio.get_running_loop()
         span = await loop.run_in_executor(pool, locate, bootstrap, camera, from_ns, to_ns)
         left = await loop.run_in_executor(pool, checkpoints, bootstrap, span)
-        restored = _in_front(left, span.keyframe_offset) if change is None else None
+        restored = None
+        if change is None:
+            since_ns = from_ns - WARM_UP_SECONDS * SECOND_NS
+            mended = await loop.run_in_executor(pool, repaired, bootstrap, span, since_ns)
+            restored = _in_front(left, min([span.keyframe_offset, *mended]))
         walked = span
         if restored is None:
             walked = await loop.run_in_executor(pool, _warm, bootstrap, span)
         live = {checkpoint.offset: digest(checkpoint) for checkpoint in left}
+        beginning = walked.keyframe_ns > from_ns - WARM_UP_SECONDS * SECOND_NS
+        cold = restored is None and not beginning
         seen = _Seen(from_ns, keep)
 
-        def goes_on(offset: int) -> bool:
-            if change is not None or not follow:
-                return False
+        async def compared(until_ns: int) -> Comparison:
+            before = await loop.run_in_executor(pool, published, bootstrap, span, until_ns)
+            return _compared(before, seen, until_ns)
+
+        async def goes_on(offset: int) -> bool:
             if offset in live:
                 return seen.digests.get(offset) != live[offset]
-            return restored is not None and offset < max(live)
+            if not cold and not (await compared(to_ns)).differences:
+                # the same state in front and the same results: the same state behind
+                return False
+            return not live or offset < max(live)
 
+        following = goes_on if follow and change is None else None
         log = await loop.run_in_executor(pool, PartitionLog, bootstrap, span.topic, span.partition)
         with log:
-            end = await walk(log, walked, detector, pool, seen.take, restored, change, goes_on)
+            end = await walk(log, walked, detector, pool, seen.take, restored, change, following)
         at_head = end == log.high
         until_ns = seen.until_ns(to_ns, at_head)
-        before = await loop.run_in_executor(pool, published, bootstrap, span, until_ns)
+        comparison = await compared(until_ns)
+    return Again(
+        span=span,
+        comparison=comparison,
+        start_offset=restored.offset if restored is not None else walked.keyframe_offset,
+        end_offset=end,
+        until_ns=until_ns,
+        cold=cold,
+        consistent=at_head
+        or seen.digests.get(end) == live.get(end, "")
+        or (following is not None and not cold and not comparison.differences),
+        frames=seen.frames(until_ns),
+    )
+
+
+def _compared(before: dict[Key, Outcome], seen: "_Seen", until_ns: int) -> Comparison:
     after = {key: message for key, message in seen.found.items() if time_of(message) < until_ns}
-    before = {
+    expected = {
         key: message
         for key, message in before.items()
         # the row of a minute comes with the next minute's first frame
         if not isinstance(message, Flow) or key in after or message.minute_ns + MINUTE_NS <= seen.last_ns
     }
-    beginning = walked.keyframe_ns > from_ns - WARM_UP_SECONDS * SECOND_NS
-    return Again(
-        span=span,
-        comparison=compare(before, after),
-        start_offset=restored.offset if restored is not None else walked.keyframe_offset,
-        end_offset=end,
-        until_ns=until_ns,
-        cold=restored is None and not beginning,
-        consistent=at_head or seen.digests.get(end) == live.get(end, ""),
-        frames=sum(isinstance(message, Detections) for message in after.values()),
-    )
+    return compare(expected, after)
 
 
 class _Seen:
@@ -125,6 +142,9 @@ class _Seen:
                 self._gop_ns = message.captured_ns
             if time_of(message) >= self._from_ns:
                 self.found[key_of(message)] = message
+
+    def frames(self, until_ns: int) -> int:
+        return sum(isinstance(message, Detections) and time_of(message) < until_ns for message in self.found.values())
 
     def until_ns(self, to_ns: int, at_head: bool) -> int:
         """Up to here all there is to say has been said: the log's last GOP may still be growing."""

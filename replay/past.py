@@ -1,5 +1,6 @@
 """What was published of a span the first time: results by identity, and the checkpoints that are left."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
@@ -38,10 +39,14 @@ def time_of(message: Outcome) -> int:
     return message.minute_ns if isinstance(message, Flow) else message.captured_ns
 
 
-def published(bootstrap: str, span: Span, until_ns: int) -> dict[Key, Outcome]:
+def published(
+    bootstrap: str, span: Span, until_ns: int, topics: Collection[str] = tuple(_DECODERS)
+) -> dict[Key, Outcome]:
     """The newest revision of every result of the span's camera from `span.from_ns` until `until_ns`."""
     found: dict[Key, Outcome] = {}
     for topic, decoder in _DECODERS.items():
+        if topic not in topics:
+            continue
         with PartitionLog(bootstrap, topic, span.partition) as log:
             start = log.at(min(span.stamped_ms, span.from_ns // 1_000_000) - _EARLY_MS)
             for records in log.read(start):
@@ -60,6 +65,16 @@ def published(bootstrap: str, span: Span, until_ns: int) -> dict[Key, Outcome]:
                     if known is None or message.revision >= known.revision:
                         found[key_of(message)] = message
     return found
+
+
+def repaired(bootstrap: str, span: Span, since_ns: int) -> list[int]:
+    """Keyframe offsets of the GOPs in front of the span, since then, that a replay has analysed after a failure: the
+    live checkpoints behind them know nothing of it."""
+    before = msgspec.structs.replace(
+        span, from_ns=since_ns, stamped_ms=span.stamped_ms - (span.from_ns - since_ns) // 1_000_000
+    )
+    entries = published(bootstrap, before, span.from_ns, (LEDGER.name,)).values()
+    return [entry.keyframe_offset for entry in entries if isinstance(entry, AnalysisLedger) and entry.revision > 0]
 
 
 def checkpoints(bootstrap: str, span: Span) -> list[Checkpoint]:

@@ -6,6 +6,7 @@ from confluent_kafka import KafkaException
 
 from replay.past import Outcome
 from runtime.kafka import create_topics, producer
+from schemas.messages import FailedWindow
 from schemas.results import headers_of, key_of, to_json, topic_of
 from schemas.topics import DAY_MS, MAX_RESULT_BYTES, PARTITIONS, Topic
 
@@ -31,7 +32,12 @@ def publish_into(bootstrap: str, topic: str, results: Sequence[Outcome], replica
     return _send(bootstrap, [(topic, result) for result in results])
 
 
-def _send(bootstrap: str, records: Sequence[tuple[str, Outcome]]) -> int:
+def publish_failure(bootstrap: str, failure: FailedWindow) -> None:
+    """Raises PublishError."""
+    _send(bootstrap, [(topic_of(failure).name, failure)])
+
+
+def _send(bootstrap: str, records: Sequence[tuple[str, Outcome | FailedWindow]]) -> int:
     sender = producer(bootstrap, "rewatch-replay")
     refused: list[str] = []
 

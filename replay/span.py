@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from replay.log import LogGoneError, PartitionLog
+from replay.log import LogGoneError, PartitionLog, Record
 from schemas.codec import CodecError, decode
 from schemas.messages import AccessUnit
 from schemas.partition import partition_of
@@ -46,6 +46,24 @@ def locate(bootstrap: str, camera: str, from_ns: int, to_ns: int) -> Span:
     raise LogGoneError("; ".join(left) or f"the log holds nothing of camera {camera}")
 
 
+def span_at(bootstrap: str, camera: str, topic: str, partition: int, keyframe_offset: int) -> Span:
+    """The GOP whose keyframe is at this offset. Raises LogGoneError when it was deleted or is no keyframe."""
+    with PartitionLog(bootstrap, topic, partition) as log:
+        if keyframe_offset < log.low:
+            raise LogGoneError(
+                f"{topic}/{partition}: offset {keyframe_offset} was deleted; left is {log.low} and later"
+            )
+        for records in log.read(keyframe_offset):
+            for offset, stamped_ms, unit in _keyframes_of(records, camera):
+                if offset == keyframe_offset:
+                    return Span(
+                        camera, topic, partition, offset, unit.captured_ns, stamped_ms,
+                        unit.captured_ns, unit.captured_ns + 1,
+                    )  # fmt: skip
+            break
+    raise LogGoneError(f"{topic}/{partition}: offset {keyframe_offset} is no keyframe of camera {camera}")
+
+
 def _locate(log: PartitionLog, camera: str, from_ns: int, to_ns: int) -> tuple[Span | None, str]:
     """The span, or what the topic has of the camera instead; empty: nothing."""
     # a batch topic is stamped on arrival, which says nothing of the capture
@@ -81,17 +99,20 @@ def _span(log: PartitionLog, camera: str, keyframe: tuple[int, AccessUnit, int],
 
 
 def _keyframes(log: PartitionLog, start: int, camera: str) -> Iterator[tuple[int, int, AccessUnit]]:
-    key = camera.encode()
     for records in log.read(start):
-        for record in records:
-            if record.key != key or record.headers.get("keyframe") != b"1":
-                continue
-            try:
-                unit = decode(record.key, record.value, record.headers)
-            except CodecError:
-                continue
-            if isinstance(unit, AccessUnit):
-                yield record.offset, record.timestamp_ms, unit
+        yield from _keyframes_of(records, camera)
+
+
+def _keyframes_of(records: list[Record], camera: str) -> Iterator[tuple[int, int, AccessUnit]]:
+    for record in records:
+        if record.key != camera.encode() or record.headers.get("keyframe") != b"1":
+            continue
+        try:
+            unit = decode(record.key, record.value, record.headers)
+        except CodecError:
+            continue
+        if isinstance(unit, AccessUnit):
+            yield record.offset, record.timestamp_ms, unit
 
 
 def moment(ns: int) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any
@@ -43,7 +43,7 @@ async def walk(
     keep: Keep,
     restored: Checkpoint | None = None,
     change: Callable[[Analysis], Analysis] | None = None,
-    follow: Callable[[int], bool] = lambda _: False,
+    follow: Callable[[int], Awaitable[bool]] | None = None,
 ) -> int:
     """From the span's first keyframe, or the checkpoint's, to its end. Returns the offset where it ended.
 
@@ -62,7 +62,7 @@ async def walk(
                 unit = _decoded(record, change)
                 if isinstance(unit, AccessUnit) and unit.keyframe and unit.captured_ns >= span.to_ns:
                     await walker.close(record.offset)
-                    if not follow(record.offset):
+                    if follow is None or not await follow(record.offset):
                         return record.offset
                 await walker.take(record.offset, unit)
         await walker.close(log.high)

@@ -89,3 +89,12 @@ WORKER_MALFORMED = Counter(
     ["field"],
     registry=REGISTRY,
 )
+REPLAY_WINDOWS = Counter(
+    "rewatch_replay_windows_total",
+    "Attempts at failed windows by outcome: repaired, failed, given_up.",
+    ["camera", "outcome"],
+    registry=REGISTRY,
+)
+REPLAY_WAITING = Gauge(
+    "rewatch_replay_waiting_windows", "Failed windows read whose next attempt is not yet due.", registry=REGISTRY
+)

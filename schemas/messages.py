@@ -178,6 +178,8 @@ LedgerEntry = IngestLedger | AnalysisLedger | EndLedger
 
 
 class FailedWindow(Struct, frozen=True):
+    """A GOP that could not be analysed to its end. Each attempt to do it later that fails says so once more."""
+
     camera: str
     session: str
     gop: int
@@ -188,6 +190,9 @@ class FailedWindow(Struct, frozen=True):
     last_offset: int
     reason: str
     attempt: int = 0
+    """0: live; then the replayer's"""
+    given_up: bool = False
+    """nothing will try again by itself"""
 
 
 class Checkpoint(Struct, frozen=True):

@@ -1,0 +1,144 @@
+"""The replayer process: failed windows are tried again by themselves, until they succeed or are given up.
+
+What is to be done is a topic, what is done its committed offset: nothing is lost with the process. One window at a
+time; several processes share the partitions.
+"""
+
+import asyncio
+import time
+from typing import Any, Final
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException
+
+from processors.ports import Detector
+from processors.triton import TritonDetector
+from replay.log import LogSilentError
+from replay.publish import PublishError, publish_failure
+from replay.window import due_ms, try_again
+from runtime.config import Settings
+from runtime.health import HealthServer
+from runtime.kafka import consumer
+from runtime.logging import logger
+from runtime.metrics import REPLAY_WAITING, REPLAY_WINDOWS
+from schemas.messages import FailedWindow
+from schemas.topics import FAILED_WINDOWS
+
+GROUP: Final = "rewatch-replayer"
+_POLL_SECONDS: Final = 0.5
+_LONGEST_ATTEMPT_MS: Final = 3_600_000
+_log = logger("replayer")
+
+
+class Replayer:
+    def __init__(self, settings: Settings, detector: Detector) -> None:
+        self._settings, self._detector = settings, detector
+        self._consumer = consumer(
+            settings.kafka,
+            GROUP,
+            **{
+                "auto.offset.reset": "earliest",
+                "enable.partition.eof": False,
+                # an attempt may have to look at a long stretch; a dead process is noticed by its missing heartbeats
+                "max.poll.interval.ms": _LONGEST_ATTEMPT_MS,
+                "session.timeout.ms": 6000,
+            },
+        )
+        self.joined = False
+        self.trouble = ""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`. An attempt that is under way is dropped: it will be made again."""
+        running = asyncio.create_task(self._run())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
+        finally:
+            for task in (running, stopping):
+                task.cancel()
+            await asyncio.gather(running, stopping, return_exceptions=True)
+            # a poll that is under way in its thread cannot be cancelled
+            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.to_thread(self._consumer.close)
+
+    async def _run(self) -> None:
+        self._consumer.subscribe([FAILED_WINDOWS.name], on_assign=self._assigned)
+        while True:
+            message = await asyncio.to_thread(self._consumer.poll, _POLL_SECONDS)
+            if message is None:
+                continue
+            error = message.error()
+            if error is not None:
+                self.trouble = error.str()
+                _log.warning("waiting for the log", why=error.str())
+                continue
+            self.trouble = ""
+            await self._take(message)
+            await self._commit(message)
+
+    async def _take(self, message: Any) -> None:
+        try:
+            window = msgspec.json.decode(message.value() or b"", type=FailedWindow)
+        except msgspec.DecodeError as error:
+            _log.error("unreadable failed window", offset=message.offset(), why=str(error))
+            return
+        if window.given_up:
+            return
+        REPLAY_WAITING.set(1)
+        await asyncio.sleep(max(0.0, due_ms(window, message.timestamp()[1]) / 1000 - time.time()))
+        REPLAY_WAITING.set(0)
+        about = {"camera": window.camera, "keyframe_offset": window.keyframe_offset, "attempt": window.attempt + 1}
+        failure = await self._patiently(window)
+        if failure is None:
+            outcome = "repaired"
+            _log.info("window repaired", **about)
+        else:
+            outcome = "given_up" if failure.given_up else "failed"
+            _log.warning("window failed again", given_up=failure.given_up, why=failure.reason, **about)
+        REPLAY_WINDOWS.labels(window.camera, outcome).inc()
+
+    async def _patiently(self, window: FailedWindow) -> FailedWindow | None:
+        """While Kafka does not answer, an attempt does not count."""
+        while True:
+            try:
+                failure = await try_again(self._settings.kafka, self._detector, window, self._settings.decode_threads)
+                if failure is not None:
+                    await asyncio.to_thread(publish_failure, self._settings.kafka, failure)
+                self.trouble = ""
+                return failure
+            except (LogSilentError, PublishError) as error:
+                self.trouble = str(error)
+                _log.warning("waiting for the log", why=str(error))
+                await asyncio.sleep(1.0)
+
+    async def _commit(self, message: Any) -> None:
+        try:
+            await asyncio.to_thread(self._consumer.commit, message=message, asynchronous=False)
+        except KafkaException as error:
+            # somebody else has the partition now, or the log is away: it is tried once more, which changes nothing
+            if error.args[0].code() != KafkaError._NO_OFFSET:
+                _log.warning("not committed", why=str(error))
+
+    def _assigned(self, _: object, partitions: list[Any]) -> None:
+        self.joined = True
+        _log.info("assigned", partitions=len(partitions))
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """The composition root."""
+    detector = TritonDetector(settings.triton, settings.triton_shared_memory)
+    replayer = Replayer(settings, detector)
+
+    def ready() -> str:
+        return replayer.trouble if replayer.joined else "no partitions assigned yet"
+
+    health = HealthServer(settings.http_host, settings.http_port, lambda: "", ready)
+    await health.start()
+    _log.info("listening", port=health.port)
+    try:
+        await replayer.run(stop)
+    finally:
+        await health.stop()
+        await detector.stop()

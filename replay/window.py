@@ -1,0 +1,67 @@
+"""One failed window, tried again."""
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from processors.ports import Detector
+from replay.again import look_again
+from replay.compare import revisions
+from replay.log import LogGoneError
+from replay.past import published
+from replay.publish import publish
+from replay.span import Span, span_at
+from schemas.messages import AnalysisLedger, FailedWindow
+from schemas.results import Result
+from schemas.topics import LEDGER
+
+MAX_ATTEMPTS: Final = 3
+PAUSE_SECONDS: Final = (2.0, 15.0, 60.0)
+"""before each attempt, counted from the failure before it"""
+
+
+async def try_again(bootstrap: str, detector: Detector, window: FailedWindow, threads: int = 2) -> FailedWindow | None:
+    """None when it succeeds: what is different is then published, to where the past is consistent again. Otherwise the
+    failure of this attempt, given up if it is the last or if no attempt can ever succeed.
+
+    Raises LogSilentError, PublishError: the attempt then does not count.
+    """
+    attempt = window.attempt + 1
+    try:
+        span = await asyncio.to_thread(
+            span_at, bootstrap, window.camera, window.topic, window.partition, window.keyframe_offset
+        )
+        if await asyncio.to_thread(_done, bootstrap, window, span):
+            return None
+        kept: list[FailedWindow] = []
+
+        def keep(message: Result) -> None:
+            if isinstance(message, FailedWindow) and message.keyframe_offset == window.keyframe_offset:
+                kept.append(message)
+
+        again = await look_again(
+            bootstrap, detector, window.camera, span.from_ns, span.to_ns, keep=keep, threads=threads
+        )
+    except LogGoneError as error:
+        return msgspec.structs.replace(window, attempt=attempt, reason=str(error), given_up=True)
+    if kept:
+        return msgspec.structs.replace(kept[-1], attempt=attempt, given_up=attempt >= MAX_ATTEMPTS)
+    await asyncio.to_thread(publish, bootstrap, revisions(again.comparison))
+    return None
+
+
+def _done(bootstrap: str, window: FailedWindow, span: Span) -> bool:
+    """The repair of an earlier window has gone on through this one, or another process was quicker."""
+    return any(
+        isinstance(entry, AnalysisLedger)
+        and entry.keyframe_offset == window.keyframe_offset
+        and entry.revision > 0
+        and entry.failed == 0
+        for entry in published(bootstrap, span, span.to_ns, (LEDGER.name,)).values()
+    )
+
+
+def due_ms(window: FailedWindow, stamped_ms: int) -> int:
+    """When the next attempt is to be made, for a failure published at `stamped_ms`."""
+    return stamped_ms + round(PAUSE_SECONDS[min(window.attempt, len(PAUSE_SECONDS) - 1)] * 1000)

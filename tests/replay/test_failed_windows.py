@@ -1,0 +1,165 @@
+"""Windows that failed are tried again by themselves: repaired where that is possible, given up where it is not."""
+
+import asyncio
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cli.collect import read_all
+from cli.demo.clips import View, clips
+from cli.system import Processes
+from cli.windows import states
+from devstack.process import Process
+from devstack.stack import Stack
+from processors.triton import TritonDetector
+from replay.again import look_again
+from replay.window import MAX_ATTEMPTS, try_again
+from runtime.kafka import producer
+from schemas.codec import encode
+from schemas.messages import FailedWindow
+from schemas.topics import FAILED_WINDOWS, FRAMES, LEDGER
+from simulator.spec import spec
+from tests.vision.video import demux
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+ROOT = Path(__file__).resolve().parents[2]
+SECOND_NS = 1_000_000_000
+SECONDS, FPS = 12, 15
+
+
+def publish(stack: Stack, camera: str, model: str, begin_ns: int, damaged: int | None = None) -> int:
+    """A camera's log; returns how many GOPs. `damaged`: the access unit with this number is cut short."""
+    (clip,) = clips((View("crash-0", 40, "day"),), SECONDS, (640, 360), float(FPS), lambda _: None)
+    header = msgspec.json.encode(spec(clip.header.geometry, model=model), order="deterministic")
+    units = list(demux(clip.path))
+    order = sorted(unit.pts for unit in units)
+    sender = producer(stack.addresses.kafka_bootstrap, "log")
+    for number, unit in enumerate(units):
+        record = encode(
+            msgspec.structs.replace(
+                unit,
+                camera=camera,
+                captured_ns=begin_ns + order.index(unit.pts) * SECOND_NS // FPS,
+                analysis=header if unit.keyframe else None,
+            )
+        )
+        headers = [(name, value) for name, value in record.headers if number != damaged or name != "pts"]
+        sender.produce(FRAMES.name, record.value, record.key, headers=[*headers], timestamp=record.timestamp_ms)
+        sender.poll(0)
+    assert sender.flush(30) == 0
+    return sum(unit.keyframe for unit in units)
+
+
+def wait_for_ledger(stack: Stack, camera: str, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        entries = [r for r in read_all(stack.addresses.kafka_bootstrap, [LEDGER.name]) if r.key == camera.encode()]
+        if len(entries) >= count:
+            return
+        assert time.monotonic() < deadline, f"{len(entries)} of {count} GOPs"
+        time.sleep(0.5)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    repository = tmp_path_factory.mktemp("repository")
+    shutil.copytree(ROOT / "triton_models" / "junction-yolo", repository / "junction-yolo")
+    return repository
+
+
+@pytest.fixture(scope="module")
+def stack(repository: Path) -> Iterator[Stack]:
+    with Stack(services=("kafka", "triton"), model_repository=repository, models=("junction-yolo",)) as running:
+        Processes(running, ("worker",)).start()
+        yield running
+
+
+def test_a_model_that_comes_late_repairs_everything_even_if_the_replayer_is_killed(
+    stack: Stack, repository: Path
+) -> None:
+    bootstrap, begin_ns = stack.addresses.kafka_bootstrap, time.time_ns() - 600 * SECOND_NS
+    gops = publish(stack, "late", "late-yolo", begin_ns)
+    wait_for_ledger(stack, "late", gops - 1)
+    failed = states(bootstrap, "late")
+    assert [one.state for one in failed] == ["waiting"] * (gops - 1)
+    assert "late-yolo" in failed[0].window.reason
+
+    shutil.copytree(repository / "junction-yolo", repository / "late-yolo")
+    config = repository / "late-yolo" / "config.pbtxt"
+    config.write_text(config.read_text().replace('name: "junction-yolo"', 'name: "late-yolo"'))
+    Processes(stack, ("replayer",)).start()
+    time.sleep(3)
+    victim = stack.service("replayer")
+    assert isinstance(victim, Process)
+    victim.process.send_signal(signal.SIGKILL)
+    victim.process.wait(15)
+    victim.stop()
+    victim.start()
+    deadline = time.monotonic() + 120
+    while {one.state for one in states(bootstrap, "late")} != {"repaired"}:
+        assert time.monotonic() < deadline, states(bootstrap, "late")
+        time.sleep(1)
+    victim.stop()
+
+    async def look() -> dict[str, dict[str, int]]:
+        detector = TritonDetector(stack.addresses.triton_grpc, True)
+        try:
+            end_ns = begin_ns + (SECONDS - 2) * SECOND_NS
+            again = await look_again(bootstrap, detector, "late", begin_ns, end_ns)
+            return again.comparison.counts()
+        finally:
+            await detector.stop()
+
+    counts = asyncio.run(look())
+    assert counts["Detections"]["same"] >= (SECONDS - 2) * FPS
+    assert counts["Event"]["same"] > 0
+    assert all(count == 0 for kind in counts.values() for name, count in kind.items() if name != "same"), counts
+
+
+def test_what_can_never_succeed_is_given_up_with_its_reason(stack: Stack) -> None:
+    bootstrap, begin_ns = stack.addresses.kafka_bootstrap, time.time_ns() - 600 * SECOND_NS
+    gops = publish(stack, "damaged", "junction-yolo", begin_ns, damaged=40)
+    wait_for_ledger(stack, "damaged", gops - 1)
+    (failed,) = states(bootstrap, "damaged")
+    before = len(read_all(bootstrap, [FAILED_WINDOWS.name]))
+
+    async def attempts() -> list[FailedWindow]:
+        detector = TritonDetector(stack.addresses.triton_grpc, True)
+        found, window = [], failed.window
+        try:
+            while not window.given_up:
+                again = await try_again(bootstrap, detector, window)
+                assert again is not None
+                found.append(again)
+                window = again
+            return found
+        finally:
+            await detector.stop()
+
+    found = asyncio.run(attempts())
+    assert [window.attempt for window in found] == list(range(1, MAX_ATTEMPTS + 1))
+    assert [window.given_up for window in found] == [False] * (MAX_ATTEMPTS - 1) + [True]
+    assert {window.reason for window in found} == {failed.window.reason}
+    assert "malformed record" in failed.window.reason
+    assert len(read_all(bootstrap, [FAILED_WINDOWS.name])) == before, "whoever calls it tells it"
+
+
+def test_a_window_whose_frames_are_gone_is_given_up_at_once(stack: Stack) -> None:
+    async def attempt() -> FailedWindow | None:
+        detector = TritonDetector(stack.addresses.triton_grpc, True)
+        window = FailedWindow("nobody", "s1", 0, FRAMES.name, 3, 10**9, 10**9, 10**9, "a test")
+        try:
+            return await try_again(stack.addresses.kafka_bootstrap, detector, window)
+        finally:
+            await detector.stop()
+
+    answer = asyncio.run(attempt())
+    assert answer is not None
+    assert answer.given_up
+    assert "is no keyframe of camera nobody" in answer.reason

@@ -20,7 +20,7 @@ INFLUX_DATABASE: Final = "rewatch"
 GATEWAY_PORT: Final = 8080
 """taken when it is free and somebody asked for a lasting address"""
 
-ROLES: Final = ("ingest", "worker", "worker-batch", "recorder", "gateway")
+ROLES: Final = ("ingest", "worker", "worker-batch", "recorder", "replayer", "gateway")
 
 
 class Processes:

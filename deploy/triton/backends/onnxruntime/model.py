@@ -1,8 +1,9 @@
 """Triton's `onnxruntime` backend for machines that have only its Python backend: CPU, same config.pbtxt.
 
-Triton finds it by its folder's name (`backend: "onnxruntime"`). Any number of inputs and outputs; requests that
-the dynamic batcher hands over together run as one batch; `instance_group count` makes one process per instance;
-parameters `intra_op_thread_count` (1) and `inter_op_thread_count` (1) as in the C++ backend.
+Triton finds it by its folder's name (`backend: "onnxruntime"`). Any number of inputs and outputs; `instance_group
+count` makes one process per instance; parameters `intra_op_thread_count` (1) and `inter_op_thread_count` (1) as in the
+C++ backend. Requests that the dynamic batcher hands over together run one after the other: on a CPU a joint batch is no
+faster, the memory of the largest one stays, and its company would have a say in a result.
 
 A model that can't be served is refused when it is loaded, with what is wrong in the message: missing or corrupt
 file, inputs or outputs whose names, types or dimensions differ from config.pbtxt.
@@ -82,10 +83,10 @@ class TritonPythonModel:
             self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise pb.TritonModelException(f"{where}: {path.name} is not a usable ONNX model: {error}") from error
-        self._batched = config.get("max_batch_size", 0) > 0
+        batched = config.get("max_batch_size", 0) > 0
         declared = [tensor["name"] for tensor in config["input"]]
-        wrong = _differences(config["input"], self._session.get_inputs(), self._batched)
-        wrong += _differences(config["output"], self._session.get_outputs(), self._batched)
+        wrong = _differences(config["input"], self._session.get_inputs(), batched)
+        wrong += _differences(config["output"], self._session.get_outputs(), batched)
         wrong += [
             f"config.pbtxt lacks the input '{node.name}'"
             for node in self._session.get_inputs()
@@ -97,13 +98,8 @@ class TritonPythonModel:
         self._outputs = [tensor["name"] for tensor in config["output"]]
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """One response per request; if the joint batch fails, each is tried alone, so only bad ones fail."""
-        if self._batched and len(requests) > 1:
-            try:
-                return self._together(requests)
-            except Exception:
-                pb.Logger.log_warn("a batch failed; running its requests one by one")
-        return [self._alone(request) for request in requests]
+        """One response per request; a bad one fails alone."""
+        return [self._answer(request) for request in requests]
 
     def _feeds(self, request: Any) -> dict[str, np.ndarray]:
         return {name: pb.get_input_tensor_by_name(request, name).as_numpy() for name in self._inputs}
@@ -112,20 +108,9 @@ class TritonPythonModel:
         wanted = set(request.requested_output_names()) or set(self._outputs)
         return pb.InferenceResponse([pb.Tensor(name, array) for name, array in values.items() if name in wanted])
 
-    def _alone(self, request: Any) -> Any:
+    def _answer(self, request: Any) -> Any:
         try:
             values = self._session.run(self._outputs, self._feeds(request))
         except Exception as error:
             return pb.InferenceResponse(error=pb.TritonError(str(error), pb.TritonError.INVALID_ARG))
         return self._response(request, dict(zip(self._outputs, values, strict=True)))
-
-    def _together(self, requests: list[Any]) -> list[Any]:
-        feeds = [self._feeds(request) for request in requests]
-        joined = {name: np.concatenate([feed[name] for feed in feeds]) for name in self._inputs}
-        cuts = np.cumsum([len(feed[self._inputs[0]]) for feed in feeds])[:-1]
-        values = self._session.run(self._outputs, joined)
-        parts = {name: np.split(array, cuts) for name, array in zip(self._outputs, values, strict=True)}
-        return [
-            self._response(request, {name: parts[name][index] for name in self._outputs})
-            for index, request in enumerate(requests)
-        ]

@@ -89,7 +89,7 @@ class KafkaLog:
 
     def _make_clients(self) -> None:
         if self._admin is None:
-            self._admin = AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 3})
+            self._admin = kafka.admin(self._bootstrap)
             self._producer = kafka.producer(self._bootstrap, self._client_id)
 
     async def _offsets(self, topic: str, spec: OffsetSpec) -> Position:

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
-from ingest.silent import SILENT
 from runtime import kafka
 from runtime.logging import logger, redact
 from schemas.analysis import CameraSpec
@@ -45,7 +44,7 @@ class CameraTopic:
 
     def __init__(self, bootstrap: str, client_id: str, on_change: Callable[[Cameras], None]) -> None:
         """`on_change` gets all cameras, first when the topic has been read to its end, then at each change."""
-        self._consumer = kafka.consumer(bootstrap, client_id, **{"auto.offset.reset": "earliest", **SILENT})
+        self._consumer = kafka.consumer(bootstrap, client_id, **{"auto.offset.reset": "earliest"})
         self._on_change = on_change
         self._cameras: Cameras = {}
         self._stop = threading.Event()
@@ -97,7 +96,7 @@ def read_cameras(bootstrap: str, timeout: float = 15.0) -> Cameras:
     """All cameras as they are now. Raises CameraTopicError when Kafka does not answer in time."""
     cameras: Cameras = {}
     consumer = kafka.consumer(
-        bootstrap, "rewatch-cameras", **{"auto.offset.reset": "earliest", "fetch.wait.max.ms": 10, **SILENT}
+        bootstrap, "rewatch-cameras", **{"auto.offset.reset": "earliest", "fetch.wait.max.ms": 10}
     )
     try:
         consumer.assign([TopicPartition(CAMERAS.name, 0, OFFSET_BEGINNING)])
@@ -127,7 +126,7 @@ def write_cameras(bootstrap: str, specs: list[CameraSpec], remove: list[str], ti
         kafka.create_topics(bootstrap, [CAMERAS], 1, timeout)
     except KafkaException as error:
         raise CameraTopicError(f"Kafka at {bootstrap}: {error.args[0].str()}") from error
-    producer = kafka.producer(bootstrap, "rewatch-cameras", **{"delivery.timeout.ms": int(timeout * 1000), **SILENT})
+    producer = kafka.producer(bootstrap, "rewatch-cameras", **{"delivery.timeout.ms": int(timeout * 1000)})
     failures: list[str] = []
 
     def landed(error: Any, _: Any) -> None:

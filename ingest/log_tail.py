@@ -6,7 +6,6 @@ from typing import Final, cast
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from msgspec import Struct
 
-from ingest.silent import SILENT
 from runtime import kafka
 from schemas import codec
 from schemas.messages import End, Gap
@@ -32,7 +31,7 @@ def last_record(bootstrap: str, topic: str, camera: str) -> LastRecord | None:
     key = camera.encode()
     partition = TopicPartition(topic, partition_of(key, PARTITIONS))
     consumer = kafka.consumer(
-        bootstrap, f"rewatch-tail-{camera}", **{"queued.max.messages.kbytes": 16_384, "fetch.wait.max.ms": 10, **SILENT}
+        bootstrap, f"rewatch-tail-{camera}", **{"queued.max.messages.kbytes": 16_384, "fetch.wait.max.ms": 10}
     )
     try:
         low, high = _watermarks(consumer, partition)

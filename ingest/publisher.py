@@ -12,7 +12,6 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from ingest.gop_queue import GopQueue, Unit
 from ingest.limits import Limits
-from ingest.silent import SILENT
 from runtime import kafka
 from runtime.logging import logger
 from runtime.metrics import INGEST_BYTES, INGEST_PUBLISHED, INGEST_QUEUE
@@ -46,7 +45,6 @@ def bounded_producer(bootstrap: str, client_id: str, linger_ms: int = 0, **overr
             "queue.buffering.max.messages": 20_000,
             "reconnect.backoff.max.ms": 2_000,
             "error_cb": _KafkaErrors(),
-            **SILENT,
             **overrides,
         },
     )

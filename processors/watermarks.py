@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from processors.commit_points import Partition
 from processors.errors import RetryError
+from runtime.kafka import admin
 
 Watermarks = Callable[[Iterable[Partition]], dict[Partition, tuple[int, int]]]
 """Blocking. Raises RetryError while Kafka does not answer."""
@@ -20,9 +21,9 @@ def kafka_watermarks(bootstrap: str, timeout: float = 10.0) -> Watermarks:
     def ask(partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
         wanted = [TopicPartition(topic, number) for topic, number in partitions]
         try:
-            admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
+            client = admin(bootstrap)
             low, high = (
-                admin.list_offsets(dict.fromkeys(wanted, spec), request_timeout=timeout)
+                client.list_offsets(dict.fromkeys(wanted, spec), request_timeout=timeout)
                 for spec in (_EARLIEST, _LATEST)
             )
             return {

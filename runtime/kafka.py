@@ -1,13 +1,19 @@
 """Kafka clients with the settings that the rest of the code relies on."""
 
+import logging
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from schemas.topics import MAX_FRAME_BYTES, Topic
+
+_SILENT: Final = logging.getLogger("librdkafka")
+"""librdkafka would write to stderr on its own, several lines a second while a broker is away; whoever uses a client
+says in the structured log what matters"""
+_SILENT.setLevel(logging.CRITICAL)
 
 
 def producer(bootstrap: str, client_id: str, **overrides: Any) -> Producer:
@@ -26,7 +32,7 @@ def producer(bootstrap: str, client_id: str, **overrides: Any) -> Producer:
             "compression.type": "none",
             "message.max.bytes": MAX_FRAME_BYTES,
             "delivery.timeout.ms": 120_000,
-            "log_level": 3,
+            "logger": _SILENT,
             **overrides,
         }
     )
@@ -46,15 +52,20 @@ def consumer(bootstrap: str, client_id: str, **overrides: Any) -> Consumer:
             "fetch.message.max.bytes": MAX_FRAME_BYTES,
             # only how long the broker holds an answer while there is nothing new: short pauses cost it CPU
             "fetch.wait.max.ms": 1000,
-            "log_level": 3,
+            "logger": _SILENT,
             **overrides,
         }
     )
 
 
+def admin(bootstrap: str) -> AdminClient:
+    # a logger's lines would pile up in a client that nobody polls
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+
+
 def create_topics(bootstrap: str, topics: Iterable[Topic], replication_factor: int, timeout: float = 30.0) -> None:
     """Creates what is missing. Raises KafkaException when a broker refuses for another reason than existence."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
+    client = admin(bootstrap)
     wanted = []
     for topic in topics:
         config = {"cleanup.policy": topic.cleanup, "max.message.bytes": str(topic.max_message_bytes)}
@@ -75,7 +86,7 @@ def create_topics(bootstrap: str, topics: Iterable[Topic], replication_factor: i
                 config=config,
             )
         )
-    for future in admin.create_topics(wanted, operation_timeout=timeout, request_timeout=timeout).values():
+    for future in client.create_topics(wanted, operation_timeout=timeout, request_timeout=timeout).values():
         try:
             future.result()
         except KafkaException as error:

@@ -134,7 +134,7 @@ def test_topics_come_from_the_code_alone() -> None:
     assert SERVICES["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
     assert SERVICES["topics"]["command"] == ["topics", "create"]
     for name, service in OURS.items():
-        if service.get("command", [""])[0] in {"ingest", "worker", "recorder", "gateway"}:
+        if service.get("command", [""])[0] in {"ingest", "worker", "recorder", "replayer", "gateway"}:
             assert service["depends_on"]["topics"]["condition"] == "service_completed_successfully", name
 
 

@@ -85,7 +85,7 @@ def test_what_the_image_installs_is_complete(tmp_path: Path) -> None:
     assert not missing, "name them under [tool.setuptools.package-data]"
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    for command in ("ingest", "worker", "recorder", "gateway", "topics", "cameras"):
+    for command in ("ingest", "worker", "recorder", "replayer", "gateway", "topics", "cameras"):
         done = subprocess.run(
             [sys.executable, "-c", "from cli.main import main; main()", command, "--help"],
             cwd=elsewhere, env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(installed)}, capture_output=True, text=True,

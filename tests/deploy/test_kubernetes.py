@@ -212,7 +212,7 @@ def test_processes_are_probed_by_their_own_endpoints(documents: list[Document]) 
         for workload, _, container in _containers(documents)
         if workload["metadata"]["labels"].get("app.kubernetes.io/component") == "process"
     ]
-    assert {container["args"][0] for _, container in ours} == {"gateway", "ingest", "recorder", "worker"}
+    assert {container["args"][0] for _, container in ours} == {"gateway", "ingest", "recorder", "replayer", "worker"}
     for workload, container in ours:
         assert container["livenessProbe"]["httpGet"]["path"] == "/livez", _name(workload)
         assert container["readinessProbe"]["httpGet"]["path"] == "/readyz", _name(workload)

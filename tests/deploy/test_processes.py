@@ -17,7 +17,7 @@ from schemas.topics import TOPICS
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-COMMANDS = ("gateway", "ingest", "recorder", "worker")
+COMMANDS = ("gateway", "ingest", "recorder", "replayer", "worker")
 
 
 def _answer(url: str) -> str:

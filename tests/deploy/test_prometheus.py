@@ -106,4 +106,4 @@ def test_every_process_of_the_compose_file_is_scraped() -> None:
     assert {targets[name] for name in ours} == {8080}
 
 
-LISTENING = {"gateway", "ingest", "recorder", "worker"}
+LISTENING = {"gateway", "ingest", "recorder", "replayer", "worker"}

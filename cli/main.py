@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "query": ("cli.query", "app", "Ask the store."),
     "replay": ("cli.replay", "replay", "Look again at a stretch of the log; differences become revisions."),
     "backtest": ("cli.replay", "backtest", "What another model or other rules would have made of the past."),
+    "ledger": ("cli.ledger", "ledger", "Where every frame is, and why one is missing."),
     "windows": ("cli.windows", "windows", "Failed windows: repaired, waiting, given up."),
     "verify": ("cli.replay", "verify", "Derive an event from the log again."),
     "ingest": ("cli.ingest", "ingest", "Process: cameras to Kafka."),

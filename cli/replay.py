@@ -15,6 +15,7 @@ from rich.table import Table
 from cli.moment import nanoseconds
 from cli.reach import reached
 from processors.triton import TritonDetector
+from replay import evidence
 from replay.again import Again, look_again
 from replay.compare import Difference, revisions
 from replay.log import LogGoneError, LogSilentError
@@ -34,7 +35,7 @@ Rules = Annotated[Path | None, typer.Option(help="YAML with what changes in the 
 
 _SHOWN: Final = 40
 _console = Console(stderr=True)
-_EXPECTED: Final = (LogGoneError, LogSilentError, PublishError, EventUnknownError, ValueError)
+_EXPECTED: Final = (LogGoneError, LogSilentError, PublishError, EventUnknownError, FileExistsError, ValueError)
 
 
 def replay(
@@ -94,12 +95,17 @@ def backtest(
 
 def verify(
     event: Annotated[str, typer.Argument(help="The event's id.")],
+    export: Annotated[
+        Path | None, typer.Option(help="Make this folder: clip, event, verdict, model card, and their sums.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Derive an event from the log again. Exit status 1 if what comes out is not what was published."""
     settings = reached()
     with _reported(as_json):
         verdict = asyncio.run(_verify(settings, event))
+        if export is not None:
+            evidence.export(settings.kafka, verdict, export, _card(settings, verdict.event.provenance.model))
     if as_json:
         typer.echo(msgspec.json.encode(verdict).decode())
     else:
@@ -110,6 +116,12 @@ def verify(
         console.print(verdict.why, highlight=False)
     if not verdict.same:
         raise typer.Exit(1)
+
+
+def _card(settings: Settings, model: str) -> Path | None:
+    places = (Path(__file__).resolve().parents[1] / "triton_models", settings.cache.expanduser() / "models")
+    cards = (place / model / "README.md" for place in places)
+    return next((card for card in cards if card.is_file()), None)
 
 
 async def _verify(settings: Settings, event: str) -> Verdict:

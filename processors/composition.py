@@ -50,7 +50,7 @@ def build_worker(settings: Settings) -> ProgressApp:
         threads = exit_stack.enter_context(ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode"))
         worker.start(SessionPorts(detector, publisher, threads, time.time_ns, settings.frames_in_flight))
         exit_stack.push_async_callback(worker.stop)
-        watch = Watch(process, settings, worker, detector, publisher, lambda: app.consumer, crashed)
+        watch = Watch(process, settings, worker, detector, publisher, lambda: app.consumer, crashed, crash)
         await watch.start()
         exit_stack.push_async_callback(watch.stop)
 

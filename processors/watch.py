@@ -6,8 +6,11 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
+from processors.commit_points import Partition
+from processors.errors import FatalError
 from processors.ports import Publisher
 from processors.triton import TritonDetector
+from processors.watchdog import LoopWatch, StuckDetector
 from processors.worker import CameraWorker
 from runtime.config import Settings
 from runtime.health import HealthServer
@@ -30,11 +33,14 @@ class Watch:
         publisher: Publisher,
         consumer: Callable[[], Any],
         crashed: list[BaseException],
+        crash: Callable[[BaseException], None],
     ) -> None:
         self._process = process
         self._worker, self._detector, self._publisher = worker, detector, publisher
         self._consumer = consumer
-        self._crashed = crashed
+        self._crashed, self._crash = crashed, crash
+        self._stuck = StuckDetector()
+        self._loop_watch = LoopWatch(_end_at_once)
         self._assigned = False
         self._health = HealthServer(settings.http_host, settings.http_port, self._live, self._ready)
         self._tasks: list[asyncio.Task[None]] = []
@@ -42,9 +48,11 @@ class Watch:
     async def start(self) -> None:
         await self._health.start()
         _log.info("listening", port=self._health.port)
+        self._loop_watch.start()
         self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._measure_lag())]
 
     async def stop(self) -> None:
+        self._loop_watch.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -70,11 +78,27 @@ class Watch:
     async def _measure_lag(self) -> None:
         while True:
             await asyncio.sleep(1.0)
+            self._loop_watch.tick()
             consumer = self._consumer()
             assignment = consumer.assignment()
             self._assigned = self._assigned or bool(assignment)
+            self._stuck.keep({(tp.topic, tp.partition) for tp in assignment})
             for tp in assignment:
                 position = self._worker.position((tp.topic, tp.partition))
                 high = consumer.highwater(tp)
                 if position is not None and high is not None:
                     WORKER_LAG.labels(tp.topic, str(tp.partition)).set(max(0, high - position))
+                    self._end_if_stuck((tp.topic, tp.partition), position, high)
+
+    def _end_if_stuck(self, partition: Partition, position: int, high: int) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._stuck.observe(partition, position, high, now, waiting=not self._detector.healthy):
+            why = f"stuck: {partition[0]}/{partition[1]} stands at {position} while the log has come to {high}"
+            _log.critical("ends itself", why=why)
+            self._crash(FatalError(why))
+
+
+def _end_at_once() -> None:
+    """The loop is blocked: nothing that would have to run in it can end the process properly."""
+    _log.critical("ends itself", why="the event loop stands")
+    os._exit(70)

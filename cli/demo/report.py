@@ -11,7 +11,8 @@ from cli.collect import Record
 from cli.demo.alignment import captured_frames, frames_of
 from cli.demo.clips import Clip
 from cli.demo.scoring import Occurrence, Score, score
-from schemas.topics import DETECTIONS, EVENTS, FRAMES, LEDGER
+from cli.ledger import Frames, ledgers
+from schemas.topics import DETECTIONS, EVENTS, FRAMES
 
 WARM_UP_SECONDS: Final = 1.0
 """A track is confirmed after a few frames: what crosses a line in the first second of watching is nobody's fault."""
@@ -19,29 +20,9 @@ STAGES: Final = ("transport", "queue", "decode", "infer", "step", "total")
 JUDGED: Final = ("line_crossed", "red_light")
 
 
-class Frames(msgspec.Struct):
-    received: int = 0
-    published: int = 0
-    decoded: int = 0
-    inferred: int = 0
-    skipped: int = 0
-    failed: int = 0
-    lost: int = 0
-
-
 def frames_by_camera(records: Iterable[Record]) -> dict[str, Frames]:
     """Sums of the ledger."""
-    found: dict[str, Frames] = defaultdict(Frames)
-    for record in records:
-        if record.topic != LEDGER.name:
-            continue
-        entry = record.json()
-        frames = found[entry["camera"]]
-        for name in ("received", "published", "lost") if entry["stage"] == "ingest" else ():
-            setattr(frames, name, getattr(frames, name) + entry[name])
-        for name in ("decoded", "inferred", "skipped", "failed") if entry["stage"] == "analysis" else ():
-            setattr(frames, name, getattr(frames, name) + entry[name])
-    return dict(found)
+    return {camera: ledger.frames() for camera, ledger in ledgers(records).items()}
 
 
 def unreconciled(frames: Frames) -> str:

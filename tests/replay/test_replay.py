@@ -1,6 +1,7 @@
 """A stretch of the log looked at again, on real Kafka and real Triton: what is the same, what differs, what proves."""
 
 import asyncio
+import io
 import json
 import os
 import random
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import msgspec
 import pytest
 from confluent_kafka import TopicPartition
@@ -227,6 +229,30 @@ def test_every_event_proves_itself_and_a_forged_one_does_not(past: Past) -> None
     assert (code, answer["same"]) == (1, False)
     assert answer["why"].startswith("label: bus was published")
     assert past.rewatch("verify", "00000000-0000-0000-0000-000000000000")[0] == 1
+
+
+def test_evidence_needs_nothing_of_ours(past: Past, tmp_path: Path) -> None:
+    event = next(message for message in past.newest().values() if isinstance(message, Event) and message.revision == 0)
+    folder = tmp_path / "evidence"
+    assert past.rewatch("verify", event.id, "--export", str(folder))[0] == 0
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, check=True, capture_output=True)
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "SHA256SUMS", "analysis.json", "clip.mp4", "event.json", "model-card.md", "verdict.json",
+    ]  # fmt: skip
+    with av.open(str(folder / "clip.mp4"), "r") as container:
+        frames = list(container.decode(video=0))
+        times = [frame.time for frame in frames]
+    assert times == sorted(set(times))
+    assert len(frames) >= FPS
+    records = read_all(past.bootstrap, [FRAMES.name])
+    (keyframe,) = (record for record in records if record.offset == event.provenance.keyframe_offset)
+    first = keyframe.value or b""
+    with av.open(io.BytesIO(first), "r", format="h264") as single:
+        picture = next(single.decode(video=0)).to_ndarray(format="gray")
+    assert any((frame.to_ndarray(format="gray") == picture).all() for frame in frames), "the camera's own picture"
+    code, answer = past.rewatch("verify", event.id, "--export", str(folder))
+    assert code == 1
+    assert "File exists" in answer["error"]
 
 
 def test_wrong_times_and_cameras_are_said_clearly(past: Past) -> None:

@@ -1,0 +1,152 @@
+"""`rewatch ledger`: where every frame is, and why one is missing."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.collect import Record, read_all
+from cli.reach import reached
+from replay.span import moment
+from schemas.messages import AnalysisLedger, Event, IngestLedger, LedgerEntry
+from schemas.topics import EVENTS, LEDGER
+
+
+class Frames(msgspec.Struct):
+    """received = published + lost; published = decoded + failed + waiting; decoded = inferred + skipped."""
+
+    received: int = 0
+    published: int = 0
+    decoded: int = 0
+    inferred: int = 0
+    skipped: int = 0
+    failed: int = 0
+    lost: int = 0
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """Some frames of one GOP, or of a hole in the log, that have no result."""
+
+    camera: str
+    captured_ns: int
+    session: str
+    gop: int | None
+    frames: int
+    """-1: nobody can know how many"""
+    what: str
+    """lost, failed, gap, waiting, unexplained"""
+    reason: str
+
+
+class CameraLedger:
+    """One camera's entries, the newest revision of each."""
+
+    def __init__(self, camera: str) -> None:
+        self.camera = camera
+        self._ingest: dict[tuple[str, int], IngestLedger] = {}
+        self._analysis: dict[tuple[str, int], AnalysisLedger] = {}
+        self._gaps: dict[str, Event] = {}
+
+    def add(self, entry: LedgerEntry | Event) -> None:
+        match entry:
+            case IngestLedger():
+                self._ingest[entry.session, entry.gop] = entry
+            case AnalysisLedger():
+                known = self._analysis.get((entry.session, entry.gop))
+                if known is None or entry.revision >= known.revision:
+                    self._analysis[entry.session, entry.gop] = entry
+            case Event():
+                self._gaps[entry.id] = entry
+
+    def frames(self) -> Frames:
+        ingest, analysis = self._ingest.values(), self._analysis.values()
+        return Frames(
+            received=sum(entry.received for entry in ingest),
+            published=sum(entry.published for entry in ingest),
+            decoded=sum(entry.decoded for entry in analysis),
+            inferred=sum(entry.inferred for entry in analysis),
+            skipped=sum(entry.skipped for entry in analysis),
+            failed=sum(entry.failed for entry in analysis),
+            lost=sum(entry.lost for entry in ingest),
+        )
+
+    def missing(self) -> list[Missing]:
+        """In order of capture. A GOP that was published and not analysed waits, if nothing behind it was analysed."""
+        found = []
+        latest = max((entry.captured_ns for entry in self._analysis.values()), default=0)
+        for key, entry in self._ingest.items():
+            if entry.lost:
+                found.append(self._of(entry, entry.lost, "lost", entry.reason or "no reason given"))
+            done = self._analysis.get(key)
+            left = entry.published - (done.consumed if done is not None else 0)
+            if left > 0:
+                waits = done is None and entry.captured_ns > latest
+                why = "not analysed yet" if waits else "published, but never seen by a worker"
+                found.append(self._of(entry, left, "waiting" if waits else "unexplained", why))
+        for analysed in self._analysis.values():
+            if analysed.failed:
+                found.append(self._of(analysed, analysed.failed, "failed", analysed.reason or "no reason given"))
+        for gap in self._gaps.values():
+            start, lost = int(gap.details.get("from_ns", gap.captured_ns)), int(gap.details.get("lost", -1))
+            reason = f"{gap.details.get('reason', '')}, until {moment(gap.captured_ns)}"
+            found.append(Missing(self.camera, start, "", None, lost, "gap", reason))
+        return sorted(found, key=lambda one: one.captured_ns)
+
+    def _of(self, entry: IngestLedger | AnalysisLedger, frames: int, what: str, reason: str) -> Missing:
+        return Missing(self.camera, entry.captured_ns, entry.session, entry.gop, frames, what, reason)
+
+
+def ledgers(records: Iterable[Record]) -> dict[str, CameraLedger]:
+    """By camera, of records of the topics ledger and events."""
+    found: dict[str, CameraLedger] = {}
+    for record in records:
+        entry: LedgerEntry | Event
+        if record.topic == LEDGER.name:
+            entry = msgspec.json.decode(record.value or b"", type=LedgerEntry)
+        elif record.topic == EVENTS.name:
+            entry = msgspec.json.decode(record.value or b"", type=Event)
+            if entry.kind != "gap":
+                continue
+        else:
+            continue
+        found.setdefault(entry.camera, CameraLedger(entry.camera)).add(entry)
+    return found
+
+
+def ledger(
+    camera: Annotated[str | None, typer.Option(help="One camera; default: all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
+) -> None:
+    """Where every frame is that the log still knows of. Exit status 1 if one is missing without a reason."""
+    found = ledgers(read_all(reached().kafka, [LEDGER.name, EVENTS.name]))
+    chosen = [found[name] for name in sorted(found) if camera in (None, name)]
+    missing = [one for each in chosen for one in each.missing()]
+    if as_json:
+        cameras: list[dict[str, Any]] = [
+            {"id": each.camera, "frames": each.frames(), "missing": each.missing()} for each in chosen
+        ]
+        typer.echo(msgspec.json.encode({"cameras": cameras}).decode())
+    else:
+        _print(chosen, missing)
+    if any(one.what == "unexplained" for one in missing):
+        raise typer.Exit(1)
+
+
+def _print(chosen: list[CameraLedger], missing: list[Missing]) -> None:
+    console = Console()
+    sums = Table("camera", *Frames.__struct_fields__, title="frames")
+    for each in chosen:
+        sums.add_row(each.camera, *(str(count) for count in msgspec.structs.astuple(each.frames())))
+    console.print(sums)
+    if not missing:
+        console.print("Nothing is missing.")
+        return
+    table = Table("since", "camera", "session", "GOP", "frames", "what", "reason", title="missing")
+    for one in missing:
+        count = "?" if one.frames < 0 else str(one.frames)
+        gop = "" if one.gop is None else str(one.gop)
+        table.add_row(moment(one.captured_ns), one.camera, one.session, gop, count, one.what, one.reason)
+    console.print(table)

@@ -1,0 +1,95 @@
+"""What proves an event, as a folder that needs nothing of ours: the clip as the camera sent it, the event, its sums."""
+
+import hashlib
+import io
+import shutil
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import av
+import msgspec
+
+from replay.log import LogGoneError, PartitionLog
+from replay.verify import Verdict
+from schemas.codec import CodecError, decode
+from schemas.messages import AccessUnit
+from schemas.results import to_json
+
+_GOPS_AROUND: Final = 1
+SUMS: Final = "SHA256SUMS"
+
+
+def export(bootstrap: str, verdict: Verdict, folder: Path, card: Path | None) -> list[Path]:
+    """Writes clip.mp4 (the event's GOP and its neighbours, not encoded again), event.json, verdict.json, analysis.json,
+    the model's card where there is one, and SHA256SUMS for `sha256sum --check`. Returns the files.
+
+    Raises LogGoneError when the access units were deleted, FileExistsError when the folder is there.
+    """
+    units = _around(bootstrap, verdict)
+    folder.mkdir(parents=True)
+    (folder / "event.json").write_bytes(to_json(verdict.event) + b"\n")
+    (folder / "verdict.json").write_bytes(msgspec.json.format(msgspec.json.encode(verdict)) + b"\n")
+    (folder / "analysis.json").write_bytes(msgspec.json.format(units[0].analysis or b"{}") + b"\n")
+    write_clip(units, folder / "clip.mp4")
+    if card is not None and card.is_file():
+        shutil.copyfile(card, folder / "model-card.md")
+    files = sorted(folder.iterdir())
+    sums = "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
+    (folder / SUMS).write_text(sums)
+    return [*files, folder / SUMS]
+
+
+def write_clip(units: Sequence[AccessUnit], file: Path) -> None:
+    """Access units of one session, the first a keyframe, as MP4: the very bytes, with their own timestamps."""
+    times = sorted(unit.pts for unit in units)
+    # decoding order has no times of its own: the sorted ones, early enough that nothing is shown before it is decoded
+    early = max(time - unit.pts for time, unit in zip(times, units, strict=True))
+    with (
+        av.open(io.BytesIO(b"".join(unit.data for unit in units)), format=units[0].codec) as parameters,
+        av.open(str(file), "w", format="mp4", container_options={"fflags": "+bitexact"}) as container,
+    ):
+        stream = container.add_stream_from_template(parameters.streams.video[0])
+        time_base = Fraction(*units[0].time_base)
+        stream.time_base = time_base
+        for time, unit in zip(times, units, strict=True):
+            packet = av.Packet(unit.data)
+            packet.stream = stream
+            packet.time_base = time_base
+            packet.pts, packet.dts = unit.pts - times[0], time - early - times[0]
+            packet.is_keyframe = unit.keyframe
+            container.mux(packet)
+
+
+def _around(bootstrap: str, verdict: Verdict) -> list[AccessUnit]:
+    """The GOP of the event's provenance with its neighbours of the same session, in order of decoding."""
+    provenance, camera = verdict.event.provenance, verdict.event.camera
+    gops: list[list[AccessUnit]] = []
+    here: int | None = None
+    with PartitionLog(bootstrap, provenance.topic, provenance.partition) as log:
+        # a GOP is seldom longer than some hundred records of all cameras of its partition
+        for records in log.read(max(log.low, provenance.keyframe_offset - 2000)):
+            for record in records:
+                if record.key != camera.encode():
+                    continue
+                try:
+                    unit = decode(record.key, record.value, record.headers)
+                except CodecError:
+                    continue
+                if not isinstance(unit, AccessUnit):
+                    continue
+                if unit.keyframe:
+                    gops.append([])
+                    if record.offset == provenance.keyframe_offset:
+                        here = len(gops) - 1
+                if gops:
+                    gops[-1].append(unit)
+            if here is not None and len(gops) > here + _GOPS_AROUND + 1:
+                break
+    if here is None:
+        where = f"{provenance.topic}/{provenance.partition}"
+        raise LogGoneError(f"{where}: the keyframe at offset {provenance.keyframe_offset} was deleted")
+    session = gops[here][0].session
+    wanted = gops[max(0, here - _GOPS_AROUND) : here + _GOPS_AROUND + 1]
+    return [unit for gop in wanted for unit in gop if unit.session == session]

@@ -49,8 +49,10 @@ class ProgressConsumer(driver.Consumer):
             await self.seek(TP(topic, partition), offset)
 
     async def wait_empty(self) -> None:
-        # Called at every rebalance and at the end. What is open stays uncommitted and is read again
-        await self.commit()
+        # Called at every rebalance and at the end. What is open stays uncommitted and is read again. After a crash the
+        # thread that would commit answers no more, and the process would wait for it for ever
+        if not self.crashed:
+            await self.commit()
 
 
 class ProgressTransport(driver.Transport):

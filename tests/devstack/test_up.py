@@ -97,9 +97,7 @@ def test_kill_9_of_the_supervisor_leaves_nothing(tmp_path: Path) -> None:
 
 def test_interrupt_while_starting_leaves_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from cli.stack import app; app()", "up", "--directory", str(tmp_path)]
-    process = subprocess.Popen(
-        [*command, "--services", "influxdb"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen([*command, "--services", "kafka"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def started() -> bool:
         state = read_state(tmp_path)

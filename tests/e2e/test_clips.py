@@ -24,6 +24,9 @@ CLIPS = (
 )
 
 
+ROAD = "road_vehicle_survaillance_640x352_vfr.mp4"
+
+
 def analyze(system: System, clip: Path, *options: str) -> dict[str, Any]:
     """One object on stdout, whatever the outcome."""
     command = [sys.executable, "-m", "cli.main", "analyze", str(clip), "--json", "--gateway", system.gateway_url]
@@ -51,32 +54,42 @@ def test_every_picture_of_the_clip_arrives(system: System, shared_data: Path, tm
     assert (frames["lost"], frames["failed"]) == (0, 0)
 
 
-def test_the_vehicles_that_people_counted_are_counted(system: System, shared_data: Path) -> None:
-    counted = json.loads((shared_data / "labelled" / "counts.json").read_text())
-    label = counted["road_vehicle_survaillance_640x352_vfr.mp4"]
+def vehicles(system: System, shared_data: Path) -> dict[str, Any]:
+    """The labelled road with its line, every picture inferred."""
+    label = counted(shared_data, ROAD)
     line = ",".join(str(number) for point in label["line"] for number in point)
-    clip = shared_data / "video" / "road_vehicle_survaillance_640x352_vfr.mp4"
-    answer = analyze(system, clip, "--model", "yolox-nano", "--line", f"road={line}")
-    assert answer["counts"] == {"road": label["vehicles"]}
-    assert answer["events_total"] == label["vehicles"]
+    return analyze(system, shared_data / "video" / ROAD, "--model", "yolox-nano", "--line", f"road={line}")
+
+
+def counted(shared_data: Path, name: str) -> dict[str, Any]:
+    labels: dict[str, dict[str, Any]] = json.loads((shared_data / "labelled" / "counts.json").read_text())
+    return labels[name]
+
+
+@pytest.fixture(scope="module")
+def road(system: System, shared_data: Path) -> dict[str, Any]:
+    return vehicles(system, shared_data)
+
+
+def test_the_vehicles_that_people_counted_are_counted(road: dict[str, Any], shared_data: Path) -> None:
+    label = counted(shared_data, ROAD)
+    assert road["counts"] == {"road": label["vehicles"]}
+    assert road["events_total"] == label["vehicles"]
+
+
+def test_the_same_file_gives_the_same_events_again(road: dict[str, Any], system: System, shared_data: Path) -> None:
+    first, second = (
+        [(e["captured_ns"], e["label"], e["details"], e["box"]["score"]) for e in run["events"]]
+        for run in (road, vehicles(system, shared_data))
+    )
+    assert first == second
 
 
 def test_the_six_persons_who_pass_one_by_one_are_found(system: System, shared_data: Path) -> None:
-    counted = json.loads((shared_data / "labelled" / "counts.json").read_text())
-    label = counted["one-by-one-person-detection.mp4"]
+    label = counted(shared_data, "one-by-one-person-detection.mp4")
     clip = shared_data / "video" / "one-by-one-person-detection.mp4"
     answer = analyze(system, clip, "--model", "yolox-nano")
     assert label["persons_total"] <= answer["tracks"]["person"] <= label["persons_total"] + 2
-
-
-def test_the_same_file_gives_the_same_events_again(system: System, shared_data: Path) -> None:
-    clip = shared_data / "video" / "road_vehicle_survaillance_640x352_vfr.mp4"
-    first, second = (analyze(system, clip, "--model", "yolox-nano", "--line", "road=430,170,430,330") for _ in range(2))
-    facts = [
-        [(e["captured_ns"], e["label"], e["details"], e["box"]["score"]) for e in run["events"]]
-        for run in (first, second)
-    ]
-    assert facts[0] == facts[1]
 
 
 @pytest.mark.parametrize(

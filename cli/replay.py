@@ -47,6 +47,9 @@ def replay(
     into: Annotated[
         str | None, typer.Option(help="Publish everything to this topic, and revise nothing; made if missing.")
     ] = None,
+    even_cold: Annotated[
+        bool, typer.Option("--even-cold", help="Publish although no checkpoint was left to start from.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Look again, and publish what comes out different as the next revision."""
@@ -62,6 +65,9 @@ def replay(
                 if isinstance(m, Detections | Event | Flow | AnalysisLedger) and from_ns <= _time(m) < again.until_ns
             ]
             published = publish_into(settings.kafka, into, inside, settings.replication_factor)
+        elif again.cold and model is None and rules is None and not even_cold:
+            # tracks older than the warm-up have other names now: that is no reason to revise anything
+            published = 0
         else:
             published = publish(settings.kafka, revisions(again.comparison))
     _show(again, as_json, {"published": published})

@@ -249,10 +249,9 @@ def _show(again: Again, as_json: bool, more: dict[str, Any]) -> None:
     if len(events) > _SHOWN:
         console.print(f"and {len(events) - _SHOWN} more; --json has all")
     if again.cold:
-        console.print(
-            "No checkpoint was left in front of it: what depends on more than half a minute before may differ."
-        )
-    if not again.consistent and any(difference.change for difference in again.comparison.differences):
+        console.print("It started cold, half a minute early: what depends on more of the past than that may differ.")
+        console.print("Without another model or rules nothing is then published, unless --even-cold says so.")
+    if not again.consistent and again.comparison.differences:
         console.print("What came after the end was not looked at again.")
     for name, value in more.items():
         console.print(f"{name}: {value}", highlight=False)

@@ -82,18 +82,22 @@ class Past(msgspec.Struct):
         return published(self.bootstrap, span, self.begin_ns + (SECONDS - 3) * SECOND_NS)
 
     def rewatch(self, *words: str) -> tuple[int, dict[str, Any]]:
+        code, stdout = self.said(*words, "--json")
+        answer: dict[str, Any] = json.loads(stdout)
+        return code, answer
+
+    def said(self, *words: str) -> tuple[int, str]:
         environment = {
             **os.environ,
             "REWATCH_KAFKA": self.bootstrap,
             "REWATCH_TRITON": self.stack.addresses.triton_grpc,
         }
         done = subprocess.run(
-            [sys.executable, "-m", "cli.main", *words, "--json"],
+            [sys.executable, "-m", "cli.main", *words],
             capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=120,
         )  # fmt: skip
         assert done.stdout, done.stderr
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return done.returncode, answer
+        return done.returncode, done.stdout
 
     def at(self, seconds: float) -> str:
         return str(self.begin_ns + round(seconds * SECOND_NS))
@@ -198,6 +202,21 @@ def test_a_replay_revises_and_the_next_one_takes_it_back(past: Past, tmp_path: P
     assert {key: value for key, value in restored.items() if key in original} == original
     code, answer = past.rewatch("replay", *span)
     assert (code, answer["published"]) == (0, 0)
+
+
+def test_people_get_tables(past: Past) -> None:
+    span = ("--camera", CAMERA, "--from", past.at(0), "--to", past.at(3))
+    code, said = past.said("replay", *span)
+    assert code == 0
+    assert "Detections" in said
+    assert "published: 0" in said
+    event = next(message for message in past.newest().values() if isinstance(message, Event))
+    code, said = past.said("verify", event.id)
+    assert (code, said.split()[0]) == (0, "same")
+    code, said = past.said("ledger")
+    assert code == 0
+    assert CAMERA in said
+    assert past.said("windows")[0] == 0
 
 
 def test_into_a_topic_of_its_own(past: Past) -> None:

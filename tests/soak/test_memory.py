@@ -24,9 +24,9 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(0)]
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "30"))
 SAMPLE_SECONDS = 10.0
-GROWTH = 1.10
+GROWTH = 1.05
 """between the second quarter and the last; the first is warming up: JIT, caches, first connections"""
-SLACK_BYTES = 16 * 1024 * 1024
+SLACK_BYTES = 8 * 1024 * 1024
 OURS = ("ingest", "worker", "recorder", "gateway", "triton")
 
 

@@ -10,8 +10,8 @@ from rich.table import Table
 
 from cli.collect import Record, read_all
 from cli.reach import reached
-from replay.span import moment
 from schemas.messages import AnalysisLedger, Event, IngestLedger, LedgerEntry
+from schemas.results import rfc3339
 from schemas.topics import EVENTS, LEDGER
 
 
@@ -91,7 +91,7 @@ class CameraLedger:
                 found.append(self._of(analysed, analysed.failed, "failed", analysed.reason or "no reason given"))
         for gap in self._gaps.values():
             start, lost = int(gap.details.get("from_ns", gap.captured_ns)), int(gap.details.get("lost", -1))
-            reason = f"{gap.details.get('reason', '')}, until {moment(gap.captured_ns)}"
+            reason = f"{gap.details.get('reason', '')}, until {rfc3339(gap.captured_ns)}"
             found.append(Missing(self.camera, start, "", None, lost, "gap", reason))
         return sorted(found, key=lambda one: one.captured_ns)
 
@@ -148,5 +148,5 @@ def _print(chosen: list[CameraLedger], missing: list[Missing]) -> None:
     for one in missing:
         count = "?" if one.frames < 0 else str(one.frames)
         gop = "" if one.gop is None else str(one.gop)
-        table.add_row(moment(one.captured_ns), one.camera, one.session, gop, count, one.what, one.reason)
+        table.add_row(rfc3339(one.captured_ns), one.camera, one.session, gop, count, one.what, one.reason)
     console.print(table)

@@ -20,12 +20,11 @@ from replay.again import Again, look_again
 from replay.compare import Difference, revisions
 from replay.log import LogGoneError, LogSilentError
 from replay.publish import PublishError, publish, publish_into
-from replay.span import moment
 from replay.verify import EventUnknownError, Verdict, verify_event
 from runtime.config import Settings
 from schemas.analysis import Analysis
-from schemas.messages import AnalysisLedger, Detections, Event, Flow
-from schemas.results import Result
+from schemas.messages import Detections, Event
+from schemas.results import Result, rfc3339
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")]
 From = Annotated[str, typer.Option("--from", help="Capture time: 2025-11-21T06:00 (UTC unless it says), or ns.")]
@@ -55,16 +54,11 @@ def replay(
     """Look again, and publish what comes out different as the next revision."""
     settings = reached()
     from_ns, to_ns = nanoseconds(start, "--from"), nanoseconds(end, "--to")
-    kept: list[Result] = []
     with _reported(as_json):
-        again = _look(settings, camera, from_ns, to_ns, _change(model, rules), kept.append, as_json)
+        again = _look(settings, camera, from_ns, to_ns, _change(model, rules), as_json)
         if into is not None:
-            inside = [
-                m
-                for m in kept
-                if isinstance(m, Detections | Event | Flow | AnalysisLedger) and from_ns <= _time(m) < again.until_ns
-            ]
-            published = publish_into(settings.kafka, into, inside, settings.replication_factor)
+            found = list(again.found.values())
+            published = publish_into(settings.kafka, into, found, settings.replication_factor)
         elif again.cold and model is None and rules is None and not even_cold:
             # tracks older than the warm-up have other names now: that is no reason to revise anything
             published = 0
@@ -90,7 +84,7 @@ def backtest(
     reports = []
     for camera in cameras:
         with _reported(as_json):
-            again = _look(settings, camera, from_ns, to_ns, change, lambda _: None, as_json)
+            again = _look(settings, camera, from_ns, to_ns, change, as_json)
         if as_json:
             reports.append(_report(again))
         else:
@@ -144,7 +138,6 @@ def _look(
     from_ns: int,
     to_ns: int,
     change: Callable[[Analysis], Analysis] | None,
-    keep: Callable[[Result], None],
     quiet: bool,
 ) -> Again:
     with Progress(
@@ -154,7 +147,6 @@ def _look(
         task = progress.add_task(camera, total=(to_ns - from_ns) / 1e9)
 
         def seen(message: Result) -> None:
-            keep(message)
             if isinstance(message, Detections):
                 progress.update(task, completed=max(0, message.captured_ns - from_ns) / 1e9)
 
@@ -218,8 +210,8 @@ class _reported:
 def _report(again: Again) -> dict[str, Any]:
     return {
         "camera": again.span.camera,
-        "from": moment(again.span.from_ns),
-        "to": moment(again.until_ns),
+        "from": rfc3339(again.span.from_ns),
+        "to": rfc3339(again.until_ns),
         "frames": again.frames,
         "cold": again.cold,
         "consistent": again.consistent,
@@ -237,7 +229,7 @@ def _show(again: Again, as_json: bool, more: dict[str, Any]) -> None:
         typer.echo(msgspec.json.encode({**_report(again), **more}).decode())
         return
     console = Console()
-    table = Table(title=f"{again.span.camera}  {moment(again.span.from_ns)} to {moment(again.until_ns)}")
+    table = Table(title=f"{again.span.camera}  {rfc3339(again.span.from_ns)} to {rfc3339(again.until_ns)}")
     for column in ("", "same", "gained", "lost", "changed"):
         table.add_column(column, justify="left" if not column else "right")
     for kind, counts in again.comparison.counts().items():
@@ -260,8 +252,4 @@ def _show(again: Again, as_json: bool, more: dict[str, Any]) -> None:
 def _line(difference: Difference) -> str:
     event = difference.after or difference.before
     assert isinstance(event, Event)
-    return f"{difference.change:8} {moment(event.captured_ns)} {event.kind} {event.rule} {event.label or ''}"
-
-
-def _time(message: Detections | Event | Flow | AnalysisLedger) -> int:
-    return message.minute_ns if isinstance(message, Flow) else message.captured_ns
+    return f"{difference.change:8} {rfc3339(event.captured_ns)} {event.kind} {event.rule} {event.label or ''}"

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from replay.past import Key, Outcome
+from replay.past import Key, Outcome, time_of
 from schemas.messages import AnalysisLedger, Detections, Event, Flow
 from schemas.results import to_json
 
@@ -52,21 +52,22 @@ def compare(before: Mapping[Key, Outcome], after: Mapping[Key, Outcome]) -> Comp
             same[key.kind] += 1
             continue
         differences.append(Difference(change, key, old, new))
-    return Comparison(dict(same), tuple(differences))
+    return Comparison(dict(same), tuple(sorted(differences, key=_time)))
 
 
 def revisions(comparison: Comparison) -> list[Outcome]:
     """What has to be published so that the newest revisions are what looking again has found.
 
     What is new gets revision 0, as if it had been there at once; what replaces something gets the next revision. A lost
-    event or a lost crossing is published once more, retracted; lost detections become an empty frame.
+    event or a lost crossing is published once more, retracted; lost detections become an empty frame. What a
+    worker once said of a GOP stays said.
     """
     found: list[Outcome] = []
     for difference in comparison.differences:
         if difference.after is not None:
             revision = 0 if difference.before is None else difference.before.revision + 1
             found.append(msgspec.structs.replace(difference.after, revision=revision))
-        elif difference.before is not None:
+        elif difference.before is not None and not isinstance(difference.before, AnalysisLedger):
             found.append(_taken_back(difference.before))
     return found
 
@@ -89,7 +90,13 @@ def retracted(message: Outcome) -> bool:
             return False
 
 
-def _taken_back(message: Outcome) -> Outcome:
+def _time(difference: Difference) -> int:
+    message = difference.after or difference.before
+    assert message is not None
+    return time_of(message)
+
+
+def _taken_back(message: Detections | Event | Flow) -> Outcome:
     revision = message.revision + 1
     match message:
         case Event():
@@ -98,5 +105,3 @@ def _taken_back(message: Outcome) -> Outcome:
             return msgspec.structs.replace(message, count=0, mean_speed=None, revision=revision)
         case Detections():
             return msgspec.structs.replace(message, boxes=(), revision=revision)
-        case AnalysisLedger():
-            return msgspec.structs.replace(message, revision=revision)

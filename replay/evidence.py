@@ -3,7 +3,7 @@
 import hashlib
 import io
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -69,27 +69,34 @@ def _around(bootstrap: str, verdict: Verdict) -> list[AccessUnit]:
     here: int | None = None
     with PartitionLog(bootstrap, provenance.topic, provenance.partition) as log:
         # a GOP is seldom longer than some hundred records of all cameras of its partition
-        for records in log.read(max(log.low, provenance.keyframe_offset - 2000)):
-            for record in records:
-                if record.key != camera.encode():
-                    continue
-                try:
-                    unit = decode(record.key, record.value, record.headers)
-                except CodecError:
-                    continue
-                if not isinstance(unit, AccessUnit):
-                    continue
-                if unit.keyframe:
-                    gops.append([])
-                    if record.offset == provenance.keyframe_offset:
-                        here = len(gops) - 1
-                if gops:
-                    gops[-1].append(unit)
-            if here is not None and len(gops) > here + _GOPS_AROUND + 1:
-                break
+        for offset, unit in _units(log, max(log.low, provenance.keyframe_offset - 2000), camera):
+            if unit.keyframe:
+                if here is None and offset > provenance.keyframe_offset:
+                    break
+                if here is None:
+                    del gops[: -_GOPS_AROUND or None]
+                elif len(gops) > here + _GOPS_AROUND:
+                    break
+                gops.append([])
+                if offset == provenance.keyframe_offset:
+                    here = len(gops) - 1
+            if gops:
+                gops[-1].append(unit)
     if here is None:
         where = f"{provenance.topic}/{provenance.partition}"
-        raise LogGoneError(f"{where}: the keyframe at offset {provenance.keyframe_offset} was deleted")
+        raise LogGoneError(f"{where}: camera {camera} has no keyframe at offset {provenance.keyframe_offset}")
     session = gops[here][0].session
-    wanted = gops[max(0, here - _GOPS_AROUND) : here + _GOPS_AROUND + 1]
-    return [unit for gop in wanted for unit in gop if unit.session == session]
+    return [unit for gop in gops for unit in gop if unit.session == session]
+
+
+def _units(log: PartitionLog, start: int, camera: str) -> Iterator[tuple[int, AccessUnit]]:
+    for records in log.read(start):
+        for record in records:
+            if record.key != camera.encode():
+                continue
+            try:
+                unit = decode(record.key, record.value, record.headers)
+            except CodecError:
+                continue
+            if isinstance(unit, AccessUnit):
+                yield record.offset, unit

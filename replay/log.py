@@ -95,7 +95,10 @@ class PartitionLog:
                 yield wanted
 
     def _gone(self, position: int) -> str:
-        low, high = self._consumer.get_watermark_offsets(self._where, timeout=10)
+        try:
+            low, high = self._consumer.get_watermark_offsets(self._where, timeout=10)
+        except KafkaException as error:
+            raise LogSilentError(f"{self.topic}/{self.partition}: {error}") from error
         return f"{self.topic}/{self.partition}: offset {position} was deleted; left are {low} to {high - 1}"
 
 

@@ -39,10 +39,16 @@ def time_of(message: Outcome) -> int:
     return message.minute_ns if isinstance(message, Flow) else message.captured_ns
 
 
+def keyframe_of(message: Outcome) -> int:
+    """Offset of the keyframe whose GOP it comes from; of a gap, or of what an end brought out, that record's own."""
+    return message.keyframe_offset if isinstance(message, AnalysisLedger) else message.provenance.keyframe_offset
+
+
 def published(
-    bootstrap: str, span: Span, until_ns: int, topics: Collection[str] = tuple(_DECODERS)
+    bootstrap: str, span: Span, until_offset: int, topics: Collection[str] = tuple(_DECODERS)
 ) -> dict[Key, Outcome]:
-    """The newest revision of every result of the span's camera from `span.from_ns` until `until_ns`."""
+    """The newest revision of every result of the span's camera, from the capture time `span.from_ns` on, that comes
+    from a GOP in front of `until_offset`."""
     found: dict[Key, Outcome] = {}
     for topic, decoder in _DECODERS.items():
         if topic not in topics:
@@ -59,7 +65,9 @@ def published(
                         continue
                     if isinstance(message, IngestLedger | EndLedger):
                         continue
-                    if not span.from_ns <= time_of(message) < until_ns or not _of_the_log(message, span):
+                    if time_of(message) < span.from_ns or not _of_the_log(message, span):
+                        continue
+                    if keyframe_of(message) >= until_offset:
                         continue
                     known = found.get(key_of(message))
                     if known is None or message.revision >= known.revision:
@@ -73,7 +81,7 @@ def repaired(bootstrap: str, span: Span, since_ns: int) -> list[int]:
     before = msgspec.structs.replace(
         span, from_ns=since_ns, stamped_ms=span.stamped_ms - (span.from_ns - since_ns) // 1_000_000
     )
-    entries = published(bootstrap, before, span.from_ns, (LEDGER.name,)).values()
+    entries = published(bootstrap, before, span.keyframe_offset, (LEDGER.name,)).values()
     return [entry.keyframe_offset for entry in entries if isinstance(entry, AnalysisLedger) and entry.revision > 0]
 
 

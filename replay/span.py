@@ -1,7 +1,6 @@
 """From a camera and a time to the keyframe where looking again begins."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
@@ -10,6 +9,7 @@ from replay.log import LogGoneError, PartitionLog, Record
 from schemas.codec import CodecError, decode
 from schemas.messages import AccessUnit
 from schemas.partition import partition_of
+from schemas.results import rfc3339
 from schemas.topics import FRAMES, FRAMES_BATCH, PARTITIONS
 
 _LOOK_BACK_SECONDS: Final = (10, 120)
@@ -82,13 +82,13 @@ def _locate(log: PartitionLog, camera: str, from_ns: int, to_ns: int) -> tuple[S
         if before is not None and (first is not None or last_ns >= from_ns - 60_000_000_000):
             return _span(log, camera, before, from_ns, to_ns), ""
     if first is None:
-        return None, f"{log.topic} ends at {moment(last_ns)} for camera {camera}" if last_ns else ""
+        return None, f"{log.topic} ends at {rfc3339(last_ns)} for camera {camera}" if last_ns else ""
     if first[1].captured_ns >= to_ns:
-        return None, f"{log.topic} begins at {moment(first[1].captured_ns)} for camera {camera}"
+        return None, f"{log.topic} begins at {rfc3339(first[1].captured_ns)} for camera {camera}"
     if log.low > 0:
         return None, (
-            f"{log.topic} no longer holds camera {camera} at {moment(from_ns)}: older records were deleted, "
-            f"what is left begins at {moment(first[1].captured_ns)}"
+            f"{log.topic} no longer holds camera {camera} at {rfc3339(from_ns)}: older records were deleted, "
+            f"what is left begins at {rfc3339(first[1].captured_ns)}"
         )
     return _span(log, camera, first, from_ns, to_ns), ""
 
@@ -113,7 +113,3 @@ def _keyframes_of(records: list[Record], camera: str) -> Iterator[tuple[int, int
             continue
         if isinstance(unit, AccessUnit):
             yield record.offset, record.timestamp_ms, unit
-
-
-def moment(ns: int) -> str:
-    return f"{datetime.fromtimestamp(ns / 1e9, UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"

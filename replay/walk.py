@@ -45,7 +45,8 @@ async def walk(
     change: Callable[[Analysis], Analysis] | None = None,
     follow: Callable[[int], Awaitable[bool]] | None = None,
 ) -> int:
-    """From the span's first keyframe, or the checkpoint's, to its end. Returns the offset where it ended.
+    """From the span's first keyframe, or the checkpoint's, to its end. Returns the offset in front of which all is
+    said: where it ended, or at the log's end the keyframe of the GOP that may still be growing.
 
     `keep` gets every result in order, checkpoints too. `change` makes another analysis of each keyframe's. Behind the
     span's end it goes on from keyframe to keyframe while `follow(offset)` says so; a keyframe's checkpoint has been
@@ -54,6 +55,7 @@ async def walk(
     start = restored.offset if restored is not None else span.keyframe_offset
     key = span.camera.encode()
     walker = _Walker(log, span, detector, threads, keep, restored)
+    growing: int | None = None
     try:
         async with aclosing(_records(log, start, threads)) as records:
             async for record in records:
@@ -64,9 +66,13 @@ async def walk(
                     await walker.close(record.offset)
                     if follow is None or not await follow(record.offset):
                         return record.offset
+                if not isinstance(unit, AccessUnit | Malformed):
+                    growing = None  # a gap or an end: nothing comes to that GOP any more
+                elif growing is None or (isinstance(unit, AccessUnit) and unit.keyframe):
+                    growing = record.offset
                 await walker.take(record.offset, unit)
         await walker.close(log.high)
-        return log.high
+        return log.high if growing is None else growing
     finally:
         await walker.stop()
 

@@ -58,7 +58,7 @@ def _done(bootstrap: str, window: FailedWindow, span: Span) -> bool:
         and entry.keyframe_offset == window.keyframe_offset
         and entry.revision > 0
         and entry.failed == 0
-        for entry in published(bootstrap, span, span.to_ns, (LEDGER.name,)).values()
+        for entry in published(bootstrap, span, span.keyframe_offset + 1, (LEDGER.name,)).values()
     )
 
 

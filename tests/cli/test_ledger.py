@@ -49,7 +49,7 @@ def test_every_missing_frame_has_its_reason() -> None:
         ("failed", 0, 12, "corrupt"),
         ("lost", 1, 30, "kafka away"),
         ("unexplained", 2, 30, "published, but never seen by a worker"),
-        ("gap", None, -1, "connection lost, until 1970-01-01T00:00:20.000Z"),
+        ("gap", None, -1, "connection lost, until 1970-01-01T00:00:20.000000Z"),
         ("waiting", 11, 30, "not analysed yet"),
     ]
     assert msgspec.json.encode(ledger.missing())

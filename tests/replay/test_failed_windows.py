@@ -7,11 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from cli.collect import read_all
-from cli.demo.clips import View, clips
 from cli.system import Processes
 from cli.windows import states
 from devstack.process import Process
@@ -19,51 +17,14 @@ from devstack.stack import Stack
 from processors.triton import TritonDetector
 from replay.again import look_again
 from replay.window import MAX_ATTEMPTS, try_again
-from runtime.kafka import producer
-from schemas.codec import encode
-from schemas.messages import FailedWindow
-from schemas.topics import FAILED_WINDOWS, FRAMES, LEDGER
-from simulator.spec import spec
-from tests.vision.video import demux
+from schemas.messages import FailedWindow, Gap
+from schemas.topics import FAILED_WINDOWS, FRAMES
+from tests.replay.camera_log import FPS, SECOND_NS, gops, publish, records, wait_for_ledger
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).resolve().parents[2]
-SECOND_NS = 1_000_000_000
-SECONDS, FPS = 12, 15
-
-
-def publish(stack: Stack, camera: str, model: str, begin_ns: int, damaged: int | None = None) -> int:
-    """A camera's log; returns how many GOPs. `damaged`: the access unit with this number is cut short."""
-    (clip,) = clips((View("crash-0", 40, "day"),), SECONDS, (640, 360), float(FPS), lambda _: None)
-    header = msgspec.json.encode(spec(clip.header.geometry, model=model), order="deterministic")
-    units = list(demux(clip.path))
-    order = sorted(unit.pts for unit in units)
-    sender = producer(stack.addresses.kafka_bootstrap, "log")
-    for number, unit in enumerate(units):
-        record = encode(
-            msgspec.structs.replace(
-                unit,
-                camera=camera,
-                captured_ns=begin_ns + order.index(unit.pts) * SECOND_NS // FPS,
-                analysis=header if unit.keyframe else None,
-            )
-        )
-        headers = [(name, value) for name, value in record.headers if number != damaged or name != "pts"]
-        sender.produce(FRAMES.name, record.value, record.key, headers=[*headers], timestamp=record.timestamp_ms)
-        sender.poll(0)
-    assert sender.flush(30) == 0
-    return sum(unit.keyframe for unit in units)
-
-
-def wait_for_ledger(stack: Stack, camera: str, count: int) -> None:
-    deadline = time.monotonic() + 120
-    while True:
-        entries = [r for r in read_all(stack.addresses.kafka_bootstrap, [LEDGER.name]) if r.key == camera.encode()]
-        if len(entries) >= count:
-            return
-        assert time.monotonic() < deadline, f"{len(entries)} of {count} GOPs"
-        time.sleep(0.5)
+SECONDS = 12
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +45,13 @@ def test_a_model_that_comes_late_repairs_everything_even_if_the_replayer_is_kill
     stack: Stack, repository: Path
 ) -> None:
     bootstrap, begin_ns = stack.addresses.kafka_bootstrap, time.time_ns() - 600 * SECOND_NS
-    gops = publish(stack, "late", "late-yolo", begin_ns)
-    wait_for_ledger(stack, "late", gops - 1)
+    # the camera has gone dark: nothing but a gap comes behind the last GOP
+    log = records("late", SECONDS, begin_ns, "late-yolo")
+    log.append(Gap("late", "s1", "connection lost", begin_ns + 12 * SECOND_NS, begin_ns + 20 * SECOND_NS, -1))
+    publish(stack, log)
+    wait_for_ledger(stack, "late", gops(log))
     failed = states(bootstrap, "late")
-    assert [one.state for one in failed] == ["waiting"] * (gops - 1)
+    assert [one.state for one in failed] == ["waiting"] * gops(log)
     assert "late-yolo" in failed[0].window.reason
 
     shutil.copytree(repository / "junction-yolo", repository / "late-yolo")
@@ -110,22 +74,23 @@ def test_a_model_that_comes_late_repairs_everything_even_if_the_replayer_is_kill
     async def look() -> dict[str, dict[str, int]]:
         detector = TritonDetector(stack.addresses.triton_grpc, True)
         try:
-            end_ns = begin_ns + (SECONDS - 2) * SECOND_NS
+            end_ns = begin_ns + SECONDS * SECOND_NS
             again = await look_again(bootstrap, detector, "late", begin_ns, end_ns)
             return again.comparison.counts()
         finally:
             await detector.stop()
 
     counts = asyncio.run(look())
-    assert counts["Detections"]["same"] >= (SECONDS - 2) * FPS
+    assert counts["Detections"]["same"] == SECONDS * FPS
     assert counts["Event"]["same"] > 0
     assert all(count == 0 for kind in counts.values() for name, count in kind.items() if name != "same"), counts
 
 
 def test_what_can_never_succeed_is_given_up_with_its_reason(stack: Stack) -> None:
     bootstrap, begin_ns = stack.addresses.kafka_bootstrap, time.time_ns() - 600 * SECOND_NS
-    gops = publish(stack, "damaged", "junction-yolo", begin_ns, damaged=40)
-    wait_for_ledger(stack, "damaged", gops - 1)
+    log = records("damaged", SECONDS, begin_ns)
+    publish(stack, log, damaged=40)
+    wait_for_ledger(stack, "damaged", gops(log) - 1)
     (failed,) = states(bootstrap, "damaged")
     before = len(read_all(bootstrap, [FAILED_WINDOWS.name]))
 

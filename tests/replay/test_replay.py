@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,31 +21,26 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from cli.collect import read_all
-from cli.demo.clips import View, clips
 from cli.system import Processes
 from devstack.stack import Stack
 from processors.triton import TritonDetector
 from replay.again import Again, look_again
 from replay.compare import content
-from replay.log import LogGoneError
+from replay.log import LogGoneError, PartitionLog
 from replay.past import Key, Outcome, checkpoints, published
 from replay.span import locate
 from runtime.kafka import producer
-from schemas.codec import encode
 from schemas.messages import Event
 from schemas.partition import partition_of
 from schemas.results import headers_of, to_json
 from schemas.topics import DETECTIONS, EVENTS, FRAMES, LEDGER, PARTITIONS
-from simulator.spec import spec
-from tests.vision.video import demux
+from tests.replay.camera_log import FPS, SECOND_NS, gops, publish, records, wait_for_ledger
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).resolve().parents[2]
 CAMERA = "again"
 SECONDS = 30
-FPS = 15
-SECOND_NS = 1_000_000_000
 
 
 class Past(msgspec.Struct):
@@ -52,7 +48,6 @@ class Past(msgspec.Struct):
 
     stack: Stack
     begin_ns: int
-    frames: int
 
     @property
     def bootstrap(self) -> str:
@@ -79,7 +74,7 @@ class Past(msgspec.Struct):
 
     def newest(self) -> dict[Key, Outcome]:
         span = locate(self.bootstrap, CAMERA, self.begin_ns, self.begin_ns + SECONDS * SECOND_NS)
-        return published(self.bootstrap, span, self.begin_ns + (SECONDS - 3) * SECOND_NS)
+        return published(self.bootstrap, span, 2**63)
 
     def rewatch(self, *words: str) -> tuple[int, dict[str, Any]]:
         code, stdout = self.said(*words, "--json")
@@ -107,36 +102,15 @@ class Past(msgspec.Struct):
 def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
     repository = tmp_path_factory.mktemp("repository")
     shutil.copytree(ROOT / "triton_models" / "junction-yolo", repository / "junction-yolo")
-    (clip,) = clips((View(CAMERA, 40, "day"),), SECONDS, (640, 360), FPS, lambda _: None)
-    header = msgspec.json.encode(spec(clip.header.geometry, model="junction-yolo"), order="deterministic")
-    units = list(demux(clip.path))
-    order = sorted(unit.pts for unit in units)
     begin_ns = time.time_ns() - 600 * SECOND_NS
+    log = records(CAMERA, SECONDS, begin_ns, gap_after=5)
     with Stack(services=("kafka", "triton"), model_repository=repository, models=("junction-yolo",)) as stack:
         Processes(stack, ("worker",)).start()
-        sender = producer(stack.addresses.kafka_bootstrap, "log")
-        for unit in units:
-            record = encode(
-                msgspec.structs.replace(
-                    unit,
-                    camera=CAMERA,
-                    captured_ns=begin_ns + order.index(unit.pts) * SECOND_NS // FPS,
-                    analysis=header if unit.keyframe else None,
-                )
-            )
-            sender.produce(
-                FRAMES.name, record.value, record.key, headers=[*record.headers], timestamp=record.timestamp_ms
-            )
-            sender.poll(0)
-        assert sender.flush(30) == 0
-        gops = sum(unit.keyframe for unit in units)
-        deadline = time.monotonic() + 120
+        publish(stack, log)
         # the last GOP stays open: nothing has come after it
-        while len(read_all(stack.addresses.kafka_bootstrap, [LEDGER.name])) < gops - 1:
-            assert time.monotonic() < deadline, "the worker did not get through"
-            time.sleep(1)
+        wait_for_ledger(stack, CAMERA, gops(log) - 1)
         time.sleep(1)
-        yield Past(stack, begin_ns, len(units))
+        yield Past(stack, begin_ns)
 
 
 def table(past: Past) -> dict[Key, bytes]:
@@ -236,22 +210,38 @@ def test_every_event_proves_itself_and_a_forged_one_does_not(past: Past) -> None
     happened = {message.id: message for message in past.newest().values() if isinstance(message, Event)}
     found = {event_id: event for event_id, event in happened.items() if "retracted" not in event.details}
     assert found
-    for event_id in sorted(found)[:3]:
+    (gap,) = (event.id for event in found.values() if event.kind == "gap")
+    for event_id in [gap, *sorted(found.keys() - {gap})[:2]]:
         code, answer = past.rewatch("verify", event_id)
         assert (code, answer["same"]) == (0, True), answer["why"]
 
-    forged = msgspec.structs.replace(next(iter(found.values())), label="bus", revision=9)
-    sender = producer(past.bootstrap, "forger")
-    sender.produce(EVENTS.name, to_json(forged), CAMERA.encode(), headers=[*headers_of(forged)])
-    assert sender.flush(10) == 0
-    code, answer = past.rewatch("verify", forged.id)
-    assert (code, answer["same"]) == (1, False)
-    assert answer["why"].startswith("label: bus was published")
+    genuine = next(event for event in found.values() if event.kind == "line_crossed")
+    elsewhere = msgspec.structs.replace(genuine.provenance, partition=genuine.provenance.partition + 1)
+    for forged, why in (
+        (msgspec.structs.replace(genuine, label="bus", revision=7), "label: bus was published"),
+        (msgspec.structs.replace(genuine, provenance=elsewhere, revision=8), "provenance: "),
+        (msgspec.structs.replace(genuine, id=str(uuid.uuid4())), "it does not happen"),
+        (
+            msgspec.structs.replace(genuine, captured_ns=genuine.captured_ns + 4 * SECOND_NS, revision=9),
+            "it does not happen",
+        ),
+        (genuine, ""),
+    ):
+        restored = forged is genuine
+        told = msgspec.structs.replace(genuine, revision=10) if restored else forged
+        sender = producer(past.bootstrap, "forger")
+        sender.produce(EVENTS.name, to_json(told), CAMERA.encode(), headers=[*headers_of(told)])
+        assert sender.flush(10) == 0
+        code, answer = past.rewatch("verify", told.id)
+        assert (code, answer["same"]) == ((0, True) if restored else (1, False)), why
+        assert restored or answer["why"].startswith(why)
     assert past.rewatch("verify", "00000000-0000-0000-0000-000000000000")[0] == 1
 
 
 def test_evidence_needs_nothing_of_ours(past: Past, tmp_path: Path) -> None:
-    event = next(message for message in past.newest().values() if isinstance(message, Event) and message.revision == 0)
+    event = next(
+        message for message in past.newest().values() if isinstance(message, Event) and message.kind == "line_crossed"
+    )
     folder = tmp_path / "evidence"
     assert past.rewatch("verify", event.id, "--export", str(folder))[0] == 0
     subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, check=True, capture_output=True)
@@ -287,9 +277,12 @@ def test_wrong_times_and_cameras_are_said_clearly(past: Past) -> None:
 def test_what_retention_has_deleted_is_named(past: Past) -> None:
     """Last: it takes the beginning of the log away."""
     partition = partition_of(CAMERA.encode(), PARTITIONS)
+    opened = PartitionLog(past.bootstrap, FRAMES.name, partition)
     admin = AdminClient({"bootstrap.servers": past.bootstrap})
     (future,) = admin.delete_records([TopicPartition(FRAMES.name, partition, 100)]).values()
     future.result(10)
+    with opened, pytest.raises(LogGoneError, match="offset 0 was deleted; left are 100 to"):
+        next(opened.read(opened.low))
     with pytest.raises(LogGoneError, match="older records were deleted, what is left begins at"):
         past.again(1.0, 20.0)
     code, answer = past.rewatch("replay", "--camera", CAMERA, "--from", past.at(1), "--to", past.at(20))

@@ -22,8 +22,10 @@ class Record(msgspec.Struct, frozen=True):
         return msgspec.json.decode(self.value or b"null")
 
 
-def read_all(bootstrap: str, topics: Iterable[str], timeout: float = 30.0) -> list[Record]:
-    """Records of the topics, in offset order per partition. Raises TimeoutError when the end is not reached."""
+def read_all(bootstrap: str, topics: Iterable[str], timeout: float = 30.0, since_ms: int = 0) -> list[Record]:
+    """Records of the topics, in offset order per partition; from the first one that is stamped `since_ms` or later.
+
+    Raises TimeoutError when the end is not reached, KafkaException when no broker answers."""
     reader = consumer(bootstrap, "rewatch-collect", **{"fetch.wait.max.ms": 10})
     try:
         known = reader.list_topics(timeout=10).topics
@@ -32,7 +34,9 @@ def read_all(bootstrap: str, topics: Iterable[str], timeout: float = 30.0) -> li
             for partition in known[name].partitions:
                 low, high = reader.get_watermark_offsets(TopicPartition(name, partition), timeout=10)
                 if high > low:
-                    starts.append(TopicPartition(name, partition, low))
+                    starts.append(TopicPartition(name, partition, since_ms or low))
+        if since_ms:
+            starts = [start for start in reader.offsets_for_times(starts, timeout=10) if start.offset >= 0]
         reader.assign(starts)
         waiting = {(start.topic, start.partition) for start in starts}
         records: list[Record] = []

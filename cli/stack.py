@@ -12,9 +12,11 @@ from typing import Annotated
 
 import msgspec
 import typer
+from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.table import Table
 
+from cli.presence import Present, Served, present, served, tables
 from devstack import doctor as examination
 from devstack.cache import cache_directory
 from devstack.debian import PackageError
@@ -181,7 +183,8 @@ def _alive(state: StackState) -> bool:
 
 @app.command()
 def status(directory: Directory = None, as_json: Json = False) -> None:
-    """Use every service once and show it. Exit code 1 if one isn't ready, 3 if nothing runs."""
+    """Use every service once and show it, and who serves which camera. Exit code 1 if a service isn't ready, 3 if
+    nothing runs."""
     folder = stack_directory(directory)
     state = read_state(folder)
     if state is None or not state.alive:
@@ -190,12 +193,27 @@ def status(directory: Directory = None, as_json: Json = False) -> None:
     if state.phase == "ready":
         state = _checked(folder, state)
     rows = [{**msgspec.to_builtins(service), **usage(service.pid)} for service in state.services]
+    processes, cameras = _who(state.addresses.kafka_bootstrap)
     if as_json:
-        typer.echo(json.dumps({**msgspec.to_builtins(state), "services": rows}))
+        who = {"processes": msgspec.to_builtins(processes), "cameras": msgspec.to_builtins(cameras)}
+        typer.echo(json.dumps({**msgspec.to_builtins(state), "services": rows, **who}))
     else:
         _print_table(state, rows)
+        if processes:
+            Console().print(*tables(processes, cameras))
     if state.phase != "ready" or not all(service.ready for service in state.services):
         raise typer.Exit(1)
+
+
+def _who(bootstrap: str) -> tuple[list[Present], list[Served]]:
+    """Empty where Kafka does not answer: the table of services says so."""
+    if not bootstrap:
+        return [], []
+    try:
+        processes = present(bootstrap)
+        return processes, served(bootstrap, processes)
+    except (TimeoutError, KafkaException, KeyError):
+        return [], []
 
 
 def _checked(folder: Path, state: StackState, patience: float = 60.0) -> StackState:

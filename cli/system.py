@@ -41,7 +41,7 @@ class Processes:
         """Returns when all of them say that they are ready. Raises devstack.ServiceError."""
         create_topics(self._stack.addresses.kafka_bootstrap, TOPICS, min(3, len(self._stack.brokers)))
         for role in self._roles:
-            self._start(role)
+            self.add(role)
         for role in self._roles:
             self._stack.service(role).wait_ready()
         if "prometheus" in self._stack.services:
@@ -50,8 +50,9 @@ class Processes:
             for role, url in self.url.items():
                 prometheus.scrape(role, [url.removeprefix("http://")])
 
-    def _start(self, role: str) -> None:
-        """`worker-batch` is a worker on the batch topic; `worker-2` one more of the same."""
+    def add(self, role: str) -> None:
+        """Starts one more and does not wait for it. `worker-batch` is a worker on the batch topic; `worker-2` one more
+        of the same."""
         command = role.partition("-")[0]
         port = self._gateway_port if role == "gateway" and self._gateway_port else free_port()
         url = self.url[role] = f"http://127.0.0.1:{port}"

@@ -24,6 +24,7 @@ from gateway.routes import ledger as ledger_routes
 from gateway.services import Services
 from gateway.video import Channels
 from runtime.config import Settings
+from runtime.heartbeat import Heart
 from runtime.logging import logger
 from schemas.topics import CAMERAS, DETECTIONS, EVENTS, HEARTBEATS, LEDGER
 
@@ -74,6 +75,10 @@ def build_app(
             stack.push_async_callback(_cancel, tasks)
             stack.push_async_callback(channels.close)
             stack.push_async_callback(jobs.close)
+            if log is None:
+                heart = Heart(settings, "gateway")
+                heart.start()
+                stack.push_async_callback(heart.stop)
             yield
 
     app = FastAPI(

@@ -18,4 +18,3 @@ class Limits(Struct, frozen=True):
     backoff_seconds: tuple[float, float] = (0.25, 30.0)
     flush_seconds: float = 10.0
     """how long a stopping process waits for Kafka"""
-    heartbeat_seconds: float = 5.0

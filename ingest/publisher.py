@@ -4,7 +4,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,7 @@ from runtime import kafka
 from runtime.logging import logger
 from runtime.metrics import INGEST_BYTES, INGEST_PUBLISHED, INGEST_QUEUE
 from schemas import codec
-from schemas.messages import End, Gap, Heartbeat
+from schemas.messages import End, Gap
 from schemas.results import headers_of, key_of, to_json, topic_of
 from schemas.topics import FRAMES_BATCH, HOUR_MS
 
@@ -98,18 +97,6 @@ class Publisher:
             if lane is not None:
                 lane.retired = True
         self.wake(queue)
-
-    def beat(self, message: Heartbeat) -> None:
-        """Not worth waiting for: left out while the producer is full."""
-        topic = topic_of(message).name
-        with suppress(BufferError):
-            self._producer.produce(
-                topic,
-                to_json(message),
-                key_of(message),
-                headers=_for_client(headers_of(message)),
-                on_delivery=partial(self._other, topic),
-            )
 
     def tombstone(self, topic: str, key: bytes) -> None:
         """Returns at once, so that it can be called from the producer's own callbacks."""

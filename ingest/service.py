@@ -1,8 +1,6 @@
 """The ingest process: the cameras of its group, one publisher, health and heartbeats."""
 
 import asyncio
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +19,7 @@ from ingest.take import Outage
 from runtime import kafka
 from runtime.config import Settings
 from runtime.health import HealthServer
+from runtime.heartbeat import Details, Heart
 from runtime.logging import logger
 from runtime.metrics import (
     INGEST_BYTES,
@@ -33,11 +32,11 @@ from runtime.metrics import (
     INGEST_SESSIONS,
 )
 from schemas.analysis import CameraSpec
-from schemas.messages import Heartbeat
 from schemas.topics import CAMERAS, FRAMES, TOPICS
 
 _JOIN_SECONDS = 2.0
 """for all cameras together; one inside a blocking read cannot be asked to hurry, and holds nothing that matters"""
+_CHECK_SECONDS = 5.0
 PER_CAMERA = (
     INGEST_RECEIVED,
     INGEST_PUBLISHED,
@@ -58,11 +57,11 @@ class Service:
         self._publisher = publisher
         self._clock = ArrivalClock()
         self._log = logger("ingest")
-        self._process = f"ingest-{socket.gethostname()}-{os.getpid()}"
         self._cameras: dict[str, Camera] = {}
         self._lock = threading.Lock()
         self._topic: CameraTopic | None = None
         self._health = HealthServer(settings.http_host, settings.http_port, self._not_live, self._not_ready)
+        self._heart = Heart(settings, "ingest", self._ids, self._details)
 
     @property
     def port(self) -> int:
@@ -79,10 +78,12 @@ class Service:
                 return 0
             self._publisher.start()
             stack.push_async_callback(asyncio.to_thread, self._stop_cameras)
-            topic = CameraTopic(self._settings.kafka, f"{self._process}-cameras", self._apply)
+            topic = CameraTopic(self._settings.kafka, f"{self._heart.process}-cameras", self._apply)
             topic.start()
             stack.push_async_callback(asyncio.to_thread, topic.stop)
             self._topic = topic
+            self._heart.start()
+            stack.push_async_callback(self._heart.stop)
             ready = False
             while not stop.is_set():
                 if self._not_live():
@@ -91,9 +92,8 @@ class Service:
                 if topic.loaded and not ready:
                     ready = True
                     on_ready()
-                self._beat()
                 try:
-                    await asyncio.wait_for(stop.wait(), self._limits.heartbeat_seconds if ready else 0.2)
+                    await asyncio.wait_for(stop.wait(), _CHECK_SECONDS if ready else 0.2)
                 except TimeoutError:
                     continue
         return 0
@@ -214,23 +214,18 @@ class Service:
             return "Kafka has not answered yet"
         return self._not_live() or ("" if self._topic.loaded else "the cameras are not read yet")
 
-    def _beat(self) -> None:
+    def _ids(self) -> list[str]:
         with self._lock:
-            cameras = dict(self._cameras)
-        self._publisher.beat(
-            Heartbeat(
-                process=self._process,
-                role="ingest",
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                cameras=tuple(sorted(cameras)),
-                details={
-                    "connected": sum(camera.connected for camera in cameras.values()),
-                    "waiting": sum(camera.waiting for camera in cameras.values()),
-                    "port": self.port,
-                },
-            )
-        )
+            return list(self._cameras)
+
+    def _details(self) -> Details:
+        with self._lock:
+            cameras = list(self._cameras.values())
+        return {
+            "connected": sum(camera.connected for camera in cameras),
+            "waiting": sum(camera.waiting for camera in cameras),
+            "port": self.port,
+        }
 
 
 def build_service(settings: Settings, limits: Limits | None = None, producer: Producer | None = None) -> Service:

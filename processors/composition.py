@@ -1,8 +1,6 @@
 """The composition root of the worker process."""
 
 import asyncio
-import os
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -26,7 +24,6 @@ def build_worker(settings: Settings) -> ProgressApp:
     """Opens nothing yet: everything is opened when the app starts and closed, in reverse, when it stops."""
     topic = {FRAMES.name: FRAMES, FRAMES_BATCH.name: FRAMES_BATCH}[settings.worker_topic]
     name = f"rewatch-worker-{topic.name}"
-    process = f"{name}-{socket.gethostname()}-{os.getpid()}"
     crashed: list[BaseException] = []
 
     def crash(error: BaseException) -> None:
@@ -50,7 +47,7 @@ def build_worker(settings: Settings) -> ProgressApp:
         threads = exit_stack.enter_context(ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode"))
         worker.start(SessionPorts(detector, publisher, threads, time.time_ns, settings.frames_in_flight))
         exit_stack.push_async_callback(worker.stop)
-        watch = Watch(process, settings, worker, detector, publisher, lambda: app.consumer, crashed, crash)
+        watch = Watch(settings, worker, detector, lambda: app.consumer, crashed, crash)
         await watch.start()
         exit_stack.push_async_callback(watch.stop)
 

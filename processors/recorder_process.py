@@ -13,6 +13,7 @@ from processors.store_choice import open_store
 from processors.watermarks import kafka_watermarks
 from runtime.config import Settings
 from runtime.health import HealthServer
+from runtime.heartbeat import Heart
 from runtime.logging import logger
 from runtime.metrics import RECORD_LAG
 
@@ -50,6 +51,9 @@ def build_recorder(settings: Settings, store: Store | None = None) -> ProgressAp
         health = HealthServer(settings.http_host, settings.http_port, live, ready)
         await health.start()
         exit_stack.push_async_callback(health.stop)
+        heart = Heart(settings, "recorder", details=lambda: {"store": settings.store})
+        heart.start()
+        exit_stack.push_async_callback(heart.stop)
         _log.info("listening", port=health.port, store=settings.store)
 
     app = build_app(GROUP, settings, recorder, resources, FETCH)

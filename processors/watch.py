@@ -2,60 +2,56 @@
 
 import asyncio
 import os
-import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from processors.commit_points import Partition
 from processors.errors import FatalError
-from processors.ports import Publisher
 from processors.triton import TritonDetector
 from processors.watchdog import LoopWatch, StuckDetector
 from processors.worker import CameraWorker
 from runtime.config import Settings
 from runtime.health import HealthServer
+from runtime.heartbeat import Heart
 from runtime.logging import logger
 from runtime.metrics import WORKER_LAG
-from schemas.messages import Heartbeat
 
 _log = logger("watch")
-
-HEARTBEAT_SECONDS: Final = 5.0
 
 
 class Watch:
     def __init__(
         self,
-        process: str,
         settings: Settings,
         worker: CameraWorker,
         detector: TritonDetector,
-        publisher: Publisher,
         consumer: Callable[[], Any],
         crashed: list[BaseException],
         crash: Callable[[BaseException], None],
     ) -> None:
-        self._process = process
-        self._worker, self._detector, self._publisher = worker, detector, publisher
+        self._worker, self._detector = worker, detector
         self._consumer = consumer
         self._crashed, self._crash = crashed, crash
         self._stuck = StuckDetector()
         self._loop_watch = LoopWatch(_end_at_once)
         self._assigned = False
         self._health = HealthServer(settings.http_host, settings.http_port, self._live, self._ready)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._heart = Heart(settings, "worker", lambda: worker.cameras)
+        self._measuring: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         await self._health.start()
         _log.info("listening", port=self._health.port)
         self._loop_watch.start()
-        self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._measure_lag())]
+        self._heart.start()
+        self._measuring = asyncio.create_task(self._measure_lag())
 
     async def stop(self) -> None:
         self._loop_watch.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._measuring is not None:
+            self._measuring.cancel()
+            await asyncio.gather(self._measuring, return_exceptions=True)
+        await self._heart.stop()
         await self._health.stop()
 
     def _live(self) -> str:
@@ -65,15 +61,6 @@ class Watch:
         if not self._assigned:
             return "no partitions assigned yet"
         return "" if self._detector.healthy else "triton does not answer"
-
-    async def _beat(self) -> None:
-        while True:
-            await self._publisher.publish(
-                Heartbeat(self._process, "worker", socket.gethostname(), os.getpid(), self._worker.cameras, {}),
-                [],
-                lambda: None,
-            )
-            await asyncio.sleep(HEARTBEAT_SECONDS)
 
     async def _measure_lag(self) -> None:
         while True:

@@ -18,6 +18,7 @@ from replay.publish import PublishError, publish_failure
 from replay.window import due_ms, try_again
 from runtime.config import Settings
 from runtime.health import HealthServer
+from runtime.heartbeat import Heart
 from runtime.kafka import consumer
 from runtime.logging import logger
 from runtime.metrics import REPLAY_WAITING, REPLAY_WINDOWS
@@ -136,9 +137,12 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
     health = HealthServer(settings.http_host, settings.http_port, lambda: "", ready)
     await health.start()
+    heart = Heart(settings, "replayer")
+    heart.start()
     _log.info("listening", port=health.port)
     try:
         await replayer.run(stop)
     finally:
+        await heart.stop()
         await health.stop()
         await detector.stop()

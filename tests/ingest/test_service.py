@@ -214,8 +214,7 @@ def test_other_groups_cameras_are_left_alone(kafka: str, name: str, tmp_path: Pa
 
 def test_heartbeats(kafka: str, name: str, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", pictures=100)
-    limits = Limits(heartbeat_seconds=0.2)
-    with running(kafka, name, limits), contextlib.closing(KafkaLog(kafka, "heartbeats")) as beats:
+    with running(kafka, name), contextlib.closing(KafkaLog(kafka, "heartbeats")) as beats:
         write_cameras(kafka, [spec(name, clip, loop=True)], [])
         beats.wait(lambda seen: any(name.encode() in (stored.value or b"") for stored in seen.stored))
     beat = msgspec.json.decode(beats.stored[-1].value or b"")

@@ -1,10 +1,12 @@
 # Each target runs alone on a fresh clone: what it needs is made first, and kept outside the checkout (REWATCH_CACHE).
 .DEFAULT_GOAL := help
-.PHONY: help environment setup demo test check soak bench
+.PHONY: help environment setup demo test check soak chaos bench
 SHELL := /bin/sh
 
 DURATION ?= 60
 SOAK_MINUTES ?= 30
+RUNS ?= 20
+SEED ?=
 TESTS ?= tests
 PYTEST_ARGS ?=
 
@@ -32,6 +34,9 @@ check: environment ## lint, format, types, import contracts
 
 soak: setup ## SOAK_MINUTES of two cameras; memory must stay flat
 	SOAK_MINUTES=$(SOAK_MINUTES) .venv/bin/python -m pytest -m soak --timeout=0 $(PYTEST_ARGS) $(TESTS)
+
+chaos: setup ## RUNS= runs in which everything is killed at some time, from SEED=; writes build/chaos.json
+	.venv/bin/python -m tests.chaos --runs $(RUNS) $(if $(SEED),--seed $(SEED))
 
 bench: setup ## the pipeline against a bare loop; writes build/bench.json
 	.venv/bin/python -m benchmarks.pipeline

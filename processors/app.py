@@ -106,6 +106,9 @@ def build_app(
         consumer_max_fetch_size=MAX_FRAME_BYTES,
         producer_max_request_size=MAX_FRAME_BYTES,
         consumer_auto_offset_reset="earliest",
+        # a broker that has just come back does not know its topics yet: the group's leader then gives nobody anything,
+        # and mends it only when it hears of them
+        consumer_metadata_max_age_ms=3000,
         store="memory://",
     )
     app.commit_points = commit_points

@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     triton: str = Field("127.0.0.1:8001", description="gRPC address of Triton")
     triton_http: str = Field("http://127.0.0.1:8000", description="HTTP address of Triton; empty: models go unchecked")
     triton_shared_memory: bool = Field(True, description="inputs through system shared memory; needs the same host")
-    redis: str = Field("redis://127.0.0.1:6379/0", description="cache; may be deleted at any time")
+    redis: str = Field("redis://127.0.0.1:6379/0", description="cache; may be deleted at any time; empty: none")
 
     store: str = Field("duckdb", pattern="^(duckdb|influxdb)$", description="where the record agent writes")
     store_dir: Path = Field(Path("data"), description="DuckDB's folder of hourly Parquet files")

@@ -52,12 +52,7 @@ class Heart:
             f"{self.process}-heartbeat",
             **{"delivery.timeout.ms": int(HEARTBEAT_SECONDS * 1000), "request.timeout.ms": 4000},
         )
-        self._redis = redis.asyncio.Redis.from_url(
-            settings.redis,
-            socket_timeout=_PATIENCE_SECONDS,
-            socket_connect_timeout=_PATIENCE_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._redis = _redis(settings.redis) if settings.redis else None
         self._redis_away = False
         self._task: asyncio.Task[None] | None = None
 
@@ -69,10 +64,11 @@ class Heart:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        with suppress(RedisError, OSError):
-            await self._redis.delete(REDIS_KEY.format(process=self.process))
-        with suppress(RedisError, OSError):
-            await self._redis.aclose()
+        if self._redis is not None:
+            with suppress(RedisError, OSError):
+                await self._redis.delete(REDIS_KEY.format(process=self.process))
+            with suppress(RedisError, OSError):
+                await self._redis.aclose()
         await asyncio.to_thread(self._producer.flush, _PATIENCE_SECONDS)
 
     async def _run(self) -> None:
@@ -88,15 +84,25 @@ class Heart:
             with suppress(BufferError):
                 self._producer.produce(HEARTBEATS.name, to_json(beat), key_of(beat), headers=[*headers_of(beat)])
             self._producer.poll(0)
-            await self._tell_redis(beat)
+            if self._redis is not None:
+                await self._tell(self._redis, beat)
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
-    async def _tell_redis(self, beat: Heartbeat) -> None:
+    async def _tell(self, there: redis.asyncio.Redis, beat: Heartbeat) -> None:
         try:
-            await self._redis.set(REDIS_KEY.format(process=self.process), to_json(beat), ex=int(ALIVE_SECONDS))
+            await there.set(REDIS_KEY.format(process=self.process), to_json(beat), ex=int(ALIVE_SECONDS))
         except (RedisError, OSError) as error:
             if not self._redis_away:
                 _log.warning("Redis does not answer", why=str(error))
             self._redis_away = True
         else:
             self._redis_away = False
+
+
+def _redis(url: str) -> redis.asyncio.Redis:
+    return redis.asyncio.Redis.from_url(
+        url,
+        socket_timeout=_PATIENCE_SECONDS,
+        socket_connect_timeout=_PATIENCE_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )

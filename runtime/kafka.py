@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from runtime.logging import logger
 from schemas.topics import MAX_FRAME_BYTES, Topic
 
 _SILENT: Final = logging.getLogger("librdkafka")
@@ -92,3 +93,16 @@ def create_topics(bootstrap: str, topics: Iterable[Topic], replication_factor: i
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
+
+
+def wait_for_broker(bootstrap: str) -> None:
+    """Returns when one answers, however long that takes."""
+    client, told = admin(bootstrap), False
+    while True:
+        try:
+            client.list_topics(timeout=5.0)
+            return
+        except KafkaException as error:
+            if not told:
+                logger("kafka").warning("waiting for Kafka", kafka=bootstrap, error=error.args[0].str())
+            told = True

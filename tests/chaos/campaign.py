@@ -150,17 +150,20 @@ class Campaign:
         return self._waiting.pop()
 
     def _measure(self, run: Run, witness: Witness) -> None:
+        """Only what was recovering from one thing alone says how long that takes."""
+        took = [witness.recovered(one.cameras, one.at_seconds) if one.cameras else None for one in run.faults]
+        stretches = [
+            (one.at_seconds, one.at_seconds + (took or 0.0)) for one, took in zip(run.faults, took, strict=True)
+        ]
+        for number, one in enumerate(run.faults):
+            begin, end = stretches[number]
+            alone = all(
+                end < other_begin or other_end < begin
+                for place, (other_begin, other_end) in enumerate(stretches)
+                if place != number
+            )
+            one.recovery_seconds = took[number] if alone else None
         begun = min((one.at_seconds for one in run.faults), default=0.0)
-        for one in run.faults:
-            took = witness.recovered(one.cameras, one.at_seconds) if one.cameras else None
-            between = [
-                other
-                for other in run.faults
-                if other is not one
-                and took is not None
-                and one.at_seconds - 10 < other.at_seconds < one.at_seconds + took
-            ]
-            one.recovery_seconds = None if between else took
         for one in run.faults:
             one.at_seconds = round(one.at_seconds - begun, 2)
 

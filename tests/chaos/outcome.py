@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Collection
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Final
 
 import msgspec
@@ -19,15 +19,17 @@ from processors.store import TABLES, Query, decode, newest, table_of
 from processors.store import Record as Row
 from processors.triton import TritonDetector
 from replay.again import look_again
+from replay.compare import Comparison
 from schemas.codec import decode as decode_frame
 from schemas.messages import AccessUnit, EndLedger, Event
-from schemas.results import identity, to_json
+from schemas.results import identity, rfc3339, to_json
 from schemas.topics import DETECTIONS, EVENTS, FLOW, FRAMES, LEDGER
 from tests.chaos.scene import FPS, LIVE, RECORDED, SECOND_NS
 
 RESULTS: Final = (DETECTIONS.name, EVENTS.name, FLOW.name, LEDGER.name)
 _DARK_NS: Final = 4 * SECOND_NS // FPS
 """frames further apart than this have others missing between them"""
+_REORDER_NS: Final = SECOND_NS // 2
 
 Rows = dict[str, bytes]
 """content without its revision, by where it is and its identity"""
@@ -112,27 +114,45 @@ def _live(stack: Stack, records: list[Record]) -> tuple[int, list[str]]:
     bootstrap = stack.addresses.kafka_bootstrap
     frames = [record for record in read_all(bootstrap, [FRAMES.name]) if record.key == LIVE.encode()]
     units = [decode_frame(record.key, record.value, record.headers) for record in frames]
-    captured = sorted(unit.captured_ns for unit in units if isinstance(unit, AccessUnit))
+    captured = _captured([unit for unit in units if isinstance(unit, AccessUnit)])
     if not captured:
         return 0, ["the live camera has no frames"]
     complaints = _gaps(captured, records)
 
-    async def look() -> dict[str, dict[str, int]]:
+    async def look() -> Comparison:
         detector = TritonDetector(stack.addresses.triton_grpc, True)
         try:
             again = await look_again(bootstrap, detector, LIVE, captured[0], captured[-1] + SECOND_NS)
-            return again.comparison.counts()
+            return again.comparison
         finally:
             await detector.stop()
 
-    counts = asyncio.run(look())
+    comparison = asyncio.run(look())
+    counts = comparison.counts()
     complaints += [
         f"live camera, looked at again: {number} {kind} {change}"
         for kind, changes in counts.items()
         for change, number in changes.items()
         if change != "same" and number
     ]
+    complaints += [
+        f"first: {(one.before and to_json(one.before))!r} is now {(one.after and to_json(one.after))!r}"
+        for one in comparison.differences[:1]
+    ]
     return sum(changes["same"] for changes in counts.values()), complaints
+
+
+def _captured(units: list[AccessUnit]) -> list[int]:
+    """Capture times, without the pictures that had come ahead of others when a session broke off: they were shown after
+    pictures that never came."""
+    found: list[int] = []
+    for _, session in groupby(units, key=lambda unit: unit.session):
+        times = sorted(unit.captured_ns for unit in session)
+        holes = [after for before, after in pairwise(times) if after - before > _DARK_NS]
+        while holes and times[-1] - holes[-1] < _REORDER_NS:
+            del times[times.index(holes.pop()) :]
+        found += times
+    return sorted(found)
 
 
 def _gaps(captured: list[int], records: list[Record]) -> list[str]:
@@ -146,8 +166,11 @@ def _gaps(captured: list[int], records: list[Record]) -> list[str]:
                 gaps.append((int(event.details["from_ns"]), int(event.details["to_ns"])))
     unnamed = [pair for pair in dark if not any(_same(pair, gap) for gap in gaps)]
     invented = [gap for gap in gaps if not any(_same(pair, gap) for pair in dark) and gap[1] - gap[0] > _DARK_NS]
-    return [f"live camera: {(b - a) / 1e9:.2f} s without frames and without a gap" for a, b in unnamed] + [
-        f"live camera: a gap of {(b - a) / 1e9:.2f} s where there are frames" for a, b in invented
+    named = ", ".join(f"{rfc3339(start)} to {rfc3339(end)}" for start, end in gaps) or "none"
+    return [
+        f"live camera: {what} from {rfc3339(start)} to {rfc3339(end)}; gaps: {named}"
+        for what, found in (("nothing", unnamed), ("a gap and frames", invented))
+        for start, end in found
     ]
 
 

@@ -74,11 +74,11 @@ class Playing(threading.Thread):
 
     def __init__(self, bootstrap: str, scene: Scene, speed: float) -> None:
         super().__init__(name="playing", daemon=True)
-        self._bootstrap, self._scene, self._speed = bootstrap, scene, speed
+        self._kafka, self._scene, self._speed = bootstrap, scene, speed
         self.undelivered = -1
 
     def run(self) -> None:
-        sender = producer(self._bootstrap, "scene")
+        sender = producer(self._kafka, "scene")
         begun = time.monotonic()
         for at, record in self._scene.records:
             if self._speed:

@@ -1,6 +1,7 @@
 """All sessions of one worker process: hands records to them in order, and owns the partitions' commit points."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -22,6 +23,8 @@ R = TypeVar("R")
 _log = logger("worker")
 
 RETRY_SECONDS: Final = 1.0
+HAND_OVER_SECONDS: Final = 2.0
+"""while Kafka is away nobody waits for longer: a proper end then counts like a crash, and one is none"""
 
 
 @dataclass
@@ -74,6 +77,11 @@ class CameraWorker:
     def position(self, partition: Partition) -> int | None:
         progress = self._progress.get(partition)
         return progress.next if progress is not None else None
+
+    async def hand_over(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HAND_OVER_SECONDS):
+                await asyncio.gather(*(running.session.hand_over() for running in self._sessions.values()))
 
     async def assigned(self, committed: dict[Partition, int | None]) -> dict[Partition, int]:
         for partition in [known for known in self._progress if known not in committed]:
@@ -170,6 +178,8 @@ class CameraWorker:
         )
         if session.cold_start:
             _log.warning("cold start", camera=camera, why=session.cold_start)
+        if session.poison:
+            _log.error("a GOP is passed over", camera=camera, why=session.poison)
         task = asyncio.create_task(session.run(), name=f"session {camera}")
         task.add_done_callback(self._finished)
         self._sessions[key] = _Running(session, task)

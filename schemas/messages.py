@@ -206,6 +206,8 @@ class Checkpoint(Struct, frozen=True):
     state: str
     """JSON of the chain's state"""
     ledger: dict[str, int]
+    resumes: int = 0
+    """workers that began here again and came neither to the next checkpoint nor to a proper end"""
 
 
 class Heartbeat(Struct, frozen=True):

@@ -66,8 +66,8 @@ class Partition:
             feeding = asyncio.create_task(self._feed(worker, positions[PARTITION]))
             dying = asyncio.create_task(died.wait())
             await asyncio.wait({feeding, dying}, return_when=asyncio.FIRST_COMPLETED)
-            while not died.is_set() and not until(worker):
-                await asyncio.sleep(0.002)  # noqa: ASYNC110 - the worker tells nobody that it is done
+            while not died.is_set() and not until(worker):  # noqa: ASYNC110 - the worker tells nobody that it is done
+                await asyncio.sleep(0.002)
             if not died.is_set():
                 await worker.hand_over()
             for task in (feeding, dying):

@@ -15,7 +15,7 @@ from processors.watermarks import Watermarks
 from runtime.logging import logger
 from runtime.metrics import WORKER_MALFORMED, WORKER_RETRIES
 from schemas.codec import CodecError, decode
-from schemas.messages import Checkpoint
+from schemas.messages import Checkpoint, End
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -31,6 +31,8 @@ HAND_OVER_SECONDS: Final = 2.0
 class _Running:
     session: CameraSession
     task: asyncio.Task[None]
+    ending: bool = False
+    """it was given the source's end: what comes behind is another session's"""
 
 
 ReadCheckpoints = Callable[[list[int]], dict[str, Checkpoint]]
@@ -149,7 +151,7 @@ class CameraWorker:
         checkpoint = self._restored.get(camera)
         if checkpoint is not None and offset < checkpoint.offset:
             return
-        session = self._session(partition, camera)
+        session = await self._session(partition, camera)
         progress.touch(camera, offset)
         try:
             record = decode(key, value, headers)
@@ -158,11 +160,15 @@ class CameraWorker:
             _log.error("malformed record", camera=camera, partition=partition[1], offset=offset, why=str(error))
             await session.put(offset, Malformed(str(error)), received_ns)
             return
+        self._sessions[partition, camera].ending = isinstance(record, End)
         await session.put(offset, record, received_ns)
 
-    def _session(self, partition: Partition, camera: str) -> CameraSession:
+    async def _session(self, partition: Partition, camera: str) -> CameraSession:
         key = partition, camera
         running = self._sessions.get(key)
+        if running is not None and running.ending:
+            await asyncio.wait({running.task})
+            running = self._sessions.get(key)
         if running is not None:
             return running.session
         assert self._ports is not None

@@ -2,19 +2,20 @@
 the worker itself; what was published outlives the process."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.ports import FakePublisher, ModelContract
+from processors.ports import Delivered, FakePublisher, ModelContract
 from processors.session import SessionPorts
 from processors.worker import CameraWorker
-from schemas.codec import WireRecord, encode
-from schemas.messages import Checkpoint, LogRecord
+from schemas.codec import encode
+from schemas.messages import AccessUnit, Checkpoint, LogRecord
 from schemas.results import Result, identity, to_json
 from tests.processors.walk import CONTRACT, find_square
 
@@ -37,30 +38,67 @@ class SquareDetector:
         return find_square(image)
 
 
+@dataclass(frozen=True)
+class Moment:
+    """What is durable of a process at one moment."""
+
+    said: int
+    """so many messages"""
+    checkpoints: dict[str, Checkpoint]
+    committed: int
+
+
+class _Remembering:
+    """A publisher that asks to be remembered after each message."""
+
+    def __init__(self, publisher: FakePublisher, remember: Callable[[], None]) -> None:
+        self._publisher, self._remember = publisher, remember
+
+    async def publish(self, message: Result, headers: list[tuple[str, bytes]], delivered: Delivered) -> None:
+        await self._publisher.publish(message, headers, delivered)
+        self._remember()
+
+    async def forget_checkpoint(self, camera: str, delivered: Delivered) -> None:
+        await self._publisher.forget_checkpoint(camera, delivered)
+        self._remember()
+
+
 class Partition:
     """The log: records by offset, 0 the first. `damaged`: offsets of those that lack a header."""
 
-    def __init__(self, records: Sequence[LogRecord], damaged: Sequence[int] = ()) -> None:
-        self.records: list[WireRecord] = [encode(record) for record in records]
+    def __init__(self, records: Sequence[LogRecord], damaged: Collection[int] = ()) -> None:
+        self.records = list(records)
         self.damaged = set(damaged)
         self.published = FakePublisher()
+        self.moments: list[Moment] = []
+
+    @property
+    def cameras(self) -> set[str]:
+        return {record.camera for record in self.records}
+
+    def access_units(self, camera: str, start: int) -> list[int]:
+        """Their offsets, from `start` on."""
+        return [
+            offset
+            for offset, record in enumerate(self.records)
+            if offset >= start and record.camera == camera and isinstance(record, AccessUnit)
+        ]
 
     async def work(
         self,
         start: int = 0,
         checkpoints: dict[str, Checkpoint] | None = None,
         until: Callable[[CameraWorker], bool] = lambda worker: not worker.cameras,
-        publisher: FakePublisher | None = None,
     ) -> bool:
         """A process that begins at `start`, or at the lowest checkpoint below, and ends itself when `until` is true
         after the last record. False: it was killed."""
-        publisher = publisher or self.published
         died = asyncio.Event()
         kept = dict(checkpoints or {})
         worker = CameraWorker(
             PARTITION[0], lambda _: kept, lambda _: {PARTITION: (0, len(self.records))}, lambda _: died.set()
         )
         with ThreadPoolExecutor(2) as threads:
+            publisher = _Remembering(self.published, lambda: self._remember(worker))
             worker.start(SessionPorts(SquareDetector(), publisher, threads, lambda: 0))
             positions = await worker.assigned({PARTITION: start})
             feeding = asyncio.create_task(self._feed(worker, positions[PARTITION]))
@@ -78,9 +116,15 @@ class Partition:
 
     async def _feed(self, worker: CameraWorker, start: int) -> None:
         for offset in range(start, len(self.records)):
-            record = self.records[offset]
+            record = encode(self.records[offset])
             headers = {name: value for name, value in record.headers if offset not in self.damaged or name != "pts"}
             await worker.take(PARTITION, offset, record.key, record.value, headers)
+
+    def _remember(self, worker: CameraWorker) -> None:
+        committed = worker.safe(PARTITION)
+        assert committed is not None
+        said = len(self.published.messages)
+        self.moments.append(Moment(said, dict(self.published.checkpoints), committed))
 
 
 def table(messages: Sequence[Result]) -> dict[str, bytes]:

@@ -286,10 +286,8 @@ class CameraSession:
             await closed.acks.all_delivered()
             if closed.end is not None:
                 await self._publish_and_wait(closed.end)
-                gone = Acknowledgements()
-                gone.sent()
-                await self._ports.publisher.forget_checkpoint(self.camera, gone.delivered)
-                await gone.all_delivered()
+                # another camera may still hold the partition's offset in front of the end
+                await self._publish_and_wait(self._checkpoint(closed.resume_offset, "", ended=True))
                 self._ended()
                 return
             if closed.state is None:
@@ -299,7 +297,7 @@ class CameraSession:
             self._probation.passed()
             self._checkpointed(closed.resume_offset)
 
-    def _checkpoint(self, offset: int, state: str) -> Checkpoint:
+    def _checkpoint(self, offset: int, state: str, ended: bool = False) -> Checkpoint:
         return Checkpoint(
             camera=self.camera,
             topic=self.topic,
@@ -308,6 +306,7 @@ class CameraSession:
             state_version=STATE_VERSION,
             state=state,
             ledger={},
+            ended=ended,
         )
 
     async def _publish_and_wait(self, message: Result) -> None:

@@ -97,7 +97,8 @@ class CameraWorker:
         for partition in fresh:
             low, high = edges[partition]
             # a worker that slept through its own replacement may have left a checkpoint older than the commit
-            wanted = [c.offset for c in checkpoints.values() if c.partition == partition[1]]
+            here = [c for c in checkpoints.values() if c.partition == partition[1]]
+            wanted = [c.offset for c in here if not c.ended]
             wanted += [offset] if (offset := committed[partition]) is not None else []
             start = min(wanted, default=low)
             if not low <= start <= high:
@@ -111,8 +112,17 @@ class CameraWorker:
                 )
                 start = low
             self._progress[partition] = PartitionProgress(start)
+            for checkpoint in here:
+                if checkpoint.ended and checkpoint.offset <= start:
+                    await self._forget(checkpoint.camera)
         _log.info("assigned", partitions=len(committed), fresh=len(fresh), checkpoints=len(checkpoints))
         return {partition: progress.next for partition, progress in self._progress.items() if progress.next is not None}
+
+    async def _forget(self, camera: str) -> None:
+        """Nobody will read what is in front of its end again."""
+        assert self._ports is not None
+        del self._restored[camera]
+        await self._ports.publisher.forget_checkpoint(camera, lambda: None)
 
     async def _patiently(self, ask: Callable[[A], R], about: A) -> R:
         """In a thread; again and again while Kafka does not answer."""
@@ -173,6 +183,7 @@ class CameraWorker:
             return running.session
         assert self._ports is not None
         progress = self._progress[partition]
+        restored = self._restored.pop(camera, None)
         session = CameraSession(
             camera,
             partition[0],
@@ -180,7 +191,7 @@ class CameraWorker:
             self._ports,
             checkpointed=lambda offset: progress.checkpointed(camera, offset),
             ended=lambda: self._ended(key),
-            restored=self._restored.pop(camera, None),
+            restored=None if restored is None or restored.ended else restored,
         )
         if session.cold_start:
             _log.warning("cold start", camera=camera, why=session.cold_start)

@@ -210,6 +210,9 @@ RESULTS: Final[dict[str, Result]] = {
         ledger={},
         resumes=1,
     ),
+    "checkpoint-ended": Checkpoint(
+        camera=_CAMERA, topic="frames", partition=7, offset=4226, state_version=2, state="", ledger={}, ended=True
+    ),
     "heartbeat": Heartbeat(
         process="worker-1",
         role="worker",

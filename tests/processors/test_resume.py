@@ -12,7 +12,7 @@ from tests.processors.partition import Partition, table
 from tests.processors.walk import clip
 
 EXAMPLES = settings(
-    max_examples=25,
+    max_examples=20,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -66,7 +66,7 @@ async def test_with_what_was_saved_every_byte_is_as_before(partition: Partition,
     before, after = straight.messages[: moment.said], died.published.messages
     assert table(after).items() <= table(straight.messages).items()
     assert table([*before, *after]) == table(straight.messages)
-    assert died.published.checkpoints == {}
+    assert {camera for camera, saved in died.published.checkpoints.items() if not saved.ended} == set()
 
 
 @EXAMPLES

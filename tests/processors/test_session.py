@@ -72,11 +72,12 @@ async def test_a_checkpoint_stands_at_every_keyframe_and_never_before_its_result
     assert free.checkpointed == [130, 160, 190]
 
 
-async def test_an_end_closes_everything_and_takes_the_checkpoint_away() -> None:
+async def test_an_end_closes_everything_and_leaves_nothing_to_resume() -> None:
     walk = await Walk().run([*numbered(clip()), (900, END)])
     assert walk.ended
-    assert walk.publisher.checkpoints == {}
-    assert walk.publisher.messages[-1] == EndLedger("cam", "s1", 40)
+    ledger, checkpoint = walk.publisher.messages[-2:]
+    assert ledger == EndLedger("cam", "s1", 40)
+    assert checkpoint == Checkpoint("cam", "frames", 0, 901, 2, "", {}, ended=True)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -11,6 +11,8 @@ from schemas.messages import AccessUnit, AnalysisLedger, Checkpoint, Detections,
 from tests.processors.partition import Partition
 from tests.processors.walk import ANALYSIS, clip
 
+pytestmark = pytest.mark.timeout(60)
+
 LETHAL = msgspec.json.encode(msgspec.structs.replace(ANALYSIS, model="lethal"), order="deterministic")
 GOPS, LENGTH = 4, 10
 

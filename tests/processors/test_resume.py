@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from schemas.messages import AccessUnit, AnalysisLedger, Box, Detections, End, Gap, LogRecord
@@ -11,10 +12,13 @@ from schemas.results import Result
 from tests.processors.partition import Partition, table
 from tests.processors.walk import clip
 
+pytestmark = pytest.mark.timeout(120)
+
 EXAMPLES = settings(
     max_examples=20,
     deadline=None,
     derandomize=True,
+    phases=[Phase.generate],  # an example takes half a second: a smaller one is not worth the minutes
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 PERIOD_NS = 40_000_000
@@ -67,6 +71,17 @@ async def test_with_what_was_saved_every_byte_is_as_before(partition: Partition,
     assert table(after).items() <= table(straight.messages).items()
     assert table([*before, *after]) == table(straight.messages)
     assert {camera for camera, saved in died.published.checkpoints.items() if not saved.ended} == set()
+
+
+async def test_an_end_is_forgotten_once_nothing_in_front_of_it_is_read_again() -> None:
+    records: list[LogRecord] = [*clip(9, 4), End("cam", "s1", 9)]
+    partition = Partition(records)
+    assert await partition.work()
+    assert partition.published.checkpoints["cam"].ended
+    assert await partition.work(len(records) - 1, partition.published.checkpoints)
+    assert partition.published.checkpoints["cam"].ended
+    assert await partition.work(len(records), partition.published.checkpoints)
+    assert partition.published.checkpoints == {}
 
 
 @EXAMPLES

@@ -144,6 +144,13 @@ class CameraWorker:
         progress = self._progress.get(partition)
         if progress is None:
             return
+        camera = _camera(key)
+        running = self._sessions.get((partition, camera or ""))
+        if running is not None and running.ending:
+            # before the record is accepted: until its session has it, it must not be committed
+            await asyncio.wait({running.task})
+            if self._progress.get(partition) is not progress:
+                return
         try:
             if not progress.accept(offset):
                 return
@@ -153,7 +160,6 @@ class CameraWorker:
         for silent in progress.idle():
             progress.touch(silent, offset)
             await self._sessions[partition, silent].session.idle(offset, received_ns)
-        camera = _camera(key)
         if camera is None:
             WORKER_MALFORMED.labels("key").inc()
             _log.error("record without a camera id", topic=partition[0], partition=partition[1], offset=offset)
@@ -161,7 +167,7 @@ class CameraWorker:
         checkpoint = self._restored.get(camera)
         if checkpoint is not None and offset < checkpoint.offset:
             return
-        session = await self._session(partition, camera)
+        session = self._session(partition, camera)
         progress.touch(camera, offset)
         try:
             record = decode(key, value, headers)
@@ -173,12 +179,9 @@ class CameraWorker:
         self._sessions[partition, camera].ending = isinstance(record, End)
         await session.put(offset, record, received_ns)
 
-    async def _session(self, partition: Partition, camera: str) -> CameraSession:
+    def _session(self, partition: Partition, camera: str) -> CameraSession:
         key = partition, camera
         running = self._sessions.get(key)
-        if running is not None and running.ending:
-            await asyncio.wait({running.task})
-            running = self._sessions.get(key)
         if running is not None:
             return running.session
         assert self._ports is not None

@@ -52,6 +52,7 @@ class ProgressConsumer(driver.Consumer):
         # Called at every rebalance and at the end. What is open stays uncommitted and is read again. After a crash the
         # thread that would commit answers no more, and the process would wait for it for ever
         if not self.crashed:
+            await self.app.commit_points.hand_over()
             await self.commit()
 
 

@@ -16,6 +16,10 @@ class CommitPoints(Protocol):
         """Everything below is done for good; None: nothing to commit yet."""
         ...
 
+    async def hand_over(self) -> None:
+        """The partitions may go elsewhere, or the process ends properly: asked before either."""
+        ...
+
     async def assigned(self, committed: dict[Partition, int | None]) -> dict[Partition, int]:
         """The new assignment with the group's committed offsets. What was assigned before and is so no more is
         dropped. Returns where to read on; a partition left out starts where Kafka says."""

@@ -77,9 +77,9 @@ class FakeDetector:
 
 
 class FakePublisher:
-    """Keeps what was published. With `hold`, acknowledges only when `release` is called."""
+    """Keeps what was published. What is of a kind in `hold` is acknowledged only when `release` is called."""
 
-    def __init__(self, hold: bool = False) -> None:
+    def __init__(self, hold: tuple[type[Result], ...] = ()) -> None:
         self.messages: list[Result] = []
         self.checkpoints: dict[str, Checkpoint] = {}
         self._hold = hold
@@ -89,20 +89,17 @@ class FakePublisher:
         self.messages.append(message)
         if isinstance(message, Checkpoint):
             self.checkpoints[message.camera] = message
-        self._acknowledge(delivered)
+        if isinstance(message, self._hold):
+            self._waiting.append(delivered)
+        else:
+            delivered()
 
     async def forget_checkpoint(self, camera: str, delivered: Delivered) -> None:
         self.checkpoints.pop(camera, None)
-        self._acknowledge(delivered)
+        delivered()
 
     def release(self) -> None:
-        self._hold = False
+        self._hold = ()
         waiting, self._waiting = self._waiting, []
         for delivered in waiting:
-            delivered()
-
-    def _acknowledge(self, delivered: Delivered) -> None:
-        if self._hold:
-            self._waiting.append(delivered)
-        else:
             delivered()

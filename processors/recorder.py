@@ -83,6 +83,9 @@ class Recorder:
     def position(self, partition: Partition) -> int | None:
         return self._batches.position(partition)
 
+    async def hand_over(self) -> None:
+        """What waits is read again by whoever comes next."""
+
     async def assigned(self, committed: dict[Partition, int | None]) -> dict[Partition, int]:
         known = set(self._batches.partitions())
         self._batches.keep(committed)

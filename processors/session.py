@@ -7,7 +7,7 @@ presentation order through the chain, the closer waits for acknowledgements and 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -16,6 +16,7 @@ from processors.chain import STATE_VERSION, Chain, ChainState
 from processors.decoding import GopReader, Prepared
 from processors.errors import WindowFailedError
 from processors.ports import Detector, ModelContract, Publisher
+from processors.probation import Probation
 from processors.stepping import (
     Close,
     Closed,
@@ -29,6 +30,7 @@ from processors.stepping import (
     Stepper,
     Work,
 )
+from processors.turns import Turns
 from processors.window import Acknowledgements, Window
 from schemas.messages import AccessUnit, Checkpoint, End, Gap, LogRecord
 from schemas.results import Result
@@ -46,6 +48,7 @@ class SessionPorts:
     clock: Callable[[], int]
     """wall-clock in ns; for the `timing` header only, never for a result"""
     frames_in_flight: int = 3
+    turns: Turns = field(default_factory=Turns)
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,18 @@ class CameraSession:
         self._contract: ModelContract | None = None
         self._analysis: bytes = b""
         self._bucket: int | None = None
+        self._traceless = restored is None
+        """nothing in the log says that this camera's first GOP was begun"""
+        self._probation = Probation(restored, self._publish_and_wait, ports.turns)
         self.cold_start = ""
         """why a checkpoint was there and could not be used; empty otherwise"""
         chain_state = self._restore(restored) if restored is not None else None
         self._stepper = Stepper(camera, ports.publisher, ports.clock, self._chain, chain_state)
+
+    @property
+    def poison(self) -> str:
+        """Why the first GOP will be passed over; empty: it will not."""
+        return self._probation.poison
 
     @property
     def drained(self) -> bool:
@@ -103,19 +114,31 @@ class CameraSession:
     async def idle(self, offset: int, received_ns: int) -> None:
         await self._records.put((offset, _Idle(), received_ns))
 
+    async def hand_over(self) -> None:
+        """The partition may go to another worker: this one will not have died of what is under way."""
+        await self._probation.withdraw()
+
     async def run(self) -> None:
         """Until cancelled, or until an end record is done. Raises what is not to be survived."""
-        async with asyncio.TaskGroup() as tasks:
-            reading = tasks.create_task(self._read())
-            stepping = tasks.create_task(self._stepper.run(self._work, self._closed))
-            await self._close()
-            reading.cancel()
-            stepping.cancel()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                reading = tasks.create_task(self._read())
+                stepping = tasks.create_task(self._stepper.run(self._work, self._closed))
+                await self._close()
+                reading.cancel()
+                stepping.cancel()
+        except asyncio.CancelledError:
+            self._probation.leave()
+            raise
+        # after a crash nobody else begins: the process ends, and it would count against them
+        self._probation.leave()
 
     # --- reading: records in, decoded frames with their inference under way out -------------------------------------
 
     async def _read(self) -> None:
         while True:
+            if self._records.empty():
+                await self._probation.pause()
             offset, record, received_ns = await self._records.get()
             match record:
                 case AccessUnit():
@@ -167,7 +190,8 @@ class CameraSession:
         assert reader is not None
         taken_ns = self._ports.clock()
         try:
-            frames = await asyncio.get_running_loop().run_in_executor(self._ports.threads, call, reader)
+            async with self._probation.decoding():
+                frames = await asyncio.get_running_loop().run_in_executor(self._ports.threads, call, reader)
         except CorruptAccessUnit as error:
             window.damage = str(error)
             reader.abandon()
@@ -189,6 +213,13 @@ class CameraSession:
 
     async def _open_window(self, offset: int, unit: AccessUnit) -> None:
         window = self._window = self._new_window(offset, unit)
+        if self._probation.poison:
+            window.damage = self._probation.poison
+            return
+        if self._traceless:
+            self._traceless = False
+            await self._publish_and_wait(self._checkpoint(offset, ""))
+        await self._probation.begin()
         assert unit.analysis is not None
         if unit.analysis != self._analysis or self._contract is None:
             refusal = await self._configure(offset, unit.analysis)
@@ -245,6 +276,7 @@ class CameraSession:
             self._reader.abandon()
             self._bucket = self._reader.last_bucket
         await self._work.put(Close(window, resume_offset, self._bucket))
+        await self._probation.over()
 
     # --- closing: acknowledgements awaited in order, checkpoints written ----------------------------------------------
 
@@ -254,26 +286,28 @@ class CameraSession:
             await closed.acks.all_delivered()
             if closed.end is not None:
                 await self._publish_and_wait(closed.end)
-                gone = Acknowledgements()
-                gone.sent()
-                await self._ports.publisher.forget_checkpoint(self.camera, gone.delivered)
-                await gone.all_delivered()
+                # another camera may still hold the partition's offset in front of the end
+                await self._publish_and_wait(self._checkpoint(closed.resume_offset, "", ended=True))
                 self._ended()
                 return
             if closed.state is None:
                 continue
-            await self._publish_and_wait(
-                Checkpoint(
-                    camera=self.camera,
-                    topic=self.topic,
-                    partition=self.partition,
-                    offset=closed.resume_offset,
-                    state_version=STATE_VERSION,
-                    state=closed.state,
-                    ledger={},
-                )
-            )
+            self._probation.passing()
+            await self._publish_and_wait(self._checkpoint(closed.resume_offset, closed.state))
+            self._probation.passed()
             self._checkpointed(closed.resume_offset)
+
+    def _checkpoint(self, offset: int, state: str, ended: bool = False) -> Checkpoint:
+        return Checkpoint(
+            camera=self.camera,
+            topic=self.topic,
+            partition=self.partition,
+            offset=offset,
+            state_version=STATE_VERSION,
+            state=state,
+            ledger={},
+            ended=ended,
+        )
 
     async def _publish_and_wait(self, message: Result) -> None:
         acks = Acknowledgements()

@@ -151,7 +151,7 @@ class Stepper:
                     await closed.put(Closed(self._loose))
                     told = item.end
                     end = EndLedger(self.camera, told.session, told.published, told.error, told.captured_ns)
-                    await closed.put(Closed(Acknowledgements(), end=end))
+                    await closed.put(Closed(Acknowledgements(), item.origin.offset + 1, end=end))
 
     async def _frame(self, item: FrameItem) -> None:
         window, frame = item.window, item.frame

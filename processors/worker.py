@@ -1,6 +1,7 @@
 """All sessions of one worker process: hands records to them in order, and owns the partitions' commit points."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -14,7 +15,7 @@ from processors.watermarks import Watermarks
 from runtime.logging import logger
 from runtime.metrics import WORKER_MALFORMED, WORKER_RETRIES
 from schemas.codec import CodecError, decode
-from schemas.messages import Checkpoint
+from schemas.messages import Checkpoint, End
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -22,12 +23,16 @@ R = TypeVar("R")
 _log = logger("worker")
 
 RETRY_SECONDS: Final = 1.0
+HAND_OVER_SECONDS: Final = 2.0
+"""while Kafka is away nobody waits for longer: a proper end then counts like a crash, and one is none"""
 
 
 @dataclass
 class _Running:
     session: CameraSession
     task: asyncio.Task[None]
+    ending: bool = False
+    """it was given the source's end: what comes behind is another session's"""
 
 
 ReadCheckpoints = Callable[[list[int]], dict[str, Checkpoint]]
@@ -75,6 +80,11 @@ class CameraWorker:
         progress = self._progress.get(partition)
         return progress.next if progress is not None else None
 
+    async def hand_over(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HAND_OVER_SECONDS):
+                await asyncio.gather(*(running.session.hand_over() for running in self._sessions.values()))
+
     async def assigned(self, committed: dict[Partition, int | None]) -> dict[Partition, int]:
         for partition in [known for known in self._progress if known not in committed]:
             del self._progress[partition]
@@ -87,7 +97,8 @@ class CameraWorker:
         for partition in fresh:
             low, high = edges[partition]
             # a worker that slept through its own replacement may have left a checkpoint older than the commit
-            wanted = [c.offset for c in checkpoints.values() if c.partition == partition[1]]
+            here = [c for c in checkpoints.values() if c.partition == partition[1]]
+            wanted = [c.offset for c in here if not c.ended]
             wanted += [offset] if (offset := committed[partition]) is not None else []
             start = min(wanted, default=low)
             if not low <= start <= high:
@@ -101,8 +112,17 @@ class CameraWorker:
                 )
                 start = low
             self._progress[partition] = PartitionProgress(start)
+            for checkpoint in here:
+                if checkpoint.ended and checkpoint.offset <= start:
+                    await self._forget(checkpoint.camera)
         _log.info("assigned", partitions=len(committed), fresh=len(fresh), checkpoints=len(checkpoints))
         return {partition: progress.next for partition, progress in self._progress.items() if progress.next is not None}
+
+    async def _forget(self, camera: str) -> None:
+        """Nobody will read what is in front of its end again."""
+        assert self._ports is not None
+        del self._restored[camera]
+        await self._ports.publisher.forget_checkpoint(camera, lambda: None)
 
     async def _patiently(self, ask: Callable[[A], R], about: A) -> R:
         """In a thread; again and again while Kafka does not answer."""
@@ -124,6 +144,13 @@ class CameraWorker:
         progress = self._progress.get(partition)
         if progress is None:
             return
+        camera = _camera(key)
+        running = self._sessions.get((partition, camera or ""))
+        if running is not None and running.ending:
+            # before the record is accepted: until its session has it, it must not be committed
+            await asyncio.wait({running.task})
+            if self._progress.get(partition) is not progress:
+                return
         try:
             if not progress.accept(offset):
                 return
@@ -133,7 +160,6 @@ class CameraWorker:
         for silent in progress.idle():
             progress.touch(silent, offset)
             await self._sessions[partition, silent].session.idle(offset, received_ns)
-        camera = _camera(key)
         if camera is None:
             WORKER_MALFORMED.labels("key").inc()
             _log.error("record without a camera id", topic=partition[0], partition=partition[1], offset=offset)
@@ -150,6 +176,7 @@ class CameraWorker:
             _log.error("malformed record", camera=camera, partition=partition[1], offset=offset, why=str(error))
             await session.put(offset, Malformed(str(error)), received_ns)
             return
+        self._sessions[partition, camera].ending = isinstance(record, End)
         await session.put(offset, record, received_ns)
 
     def _session(self, partition: Partition, camera: str) -> CameraSession:
@@ -159,6 +186,7 @@ class CameraWorker:
             return running.session
         assert self._ports is not None
         progress = self._progress[partition]
+        restored = self._restored.pop(camera, None)
         session = CameraSession(
             camera,
             partition[0],
@@ -166,10 +194,12 @@ class CameraWorker:
             self._ports,
             checkpointed=lambda offset: progress.checkpointed(camera, offset),
             ended=lambda: self._ended(key),
-            restored=self._restored.pop(camera, None),
+            restored=None if restored is None or restored.ended else restored,
         )
         if session.cold_start:
             _log.warning("cold start", camera=camera, why=session.cold_start)
+        if session.poison:
+            _log.error("a GOP is passed over", camera=camera, why=session.poison)
         task = asyncio.create_task(session.run(), name=f"session {camera}")
         task.add_done_callback(self._finished)
         self._sessions[key] = _Running(session, task)

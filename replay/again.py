@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from processors.chain import STATE_VERSION
@@ -133,9 +134,10 @@ def digest(checkpoint: Checkpoint) -> str:
 
 
 def _in_front(left: list[Checkpoint], offset: int, low: int) -> Checkpoint | None:
-    """The last that this version can read and whose records are still there."""
+    """The last that this version can read and whose records are still there. How often a worker was killed behind it
+    is nothing to whoever looks again."""
     usable = [c for c in left if low <= c.offset <= offset and c.state_version == STATE_VERSION]
-    return usable[-1] if usable else None
+    return msgspec.structs.replace(usable[-1], resumes=0) if usable else None
 
 
 def _warm(bootstrap: str, span: Span) -> Span:

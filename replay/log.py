@@ -99,7 +99,12 @@ class PartitionLog:
             low, high = self._consumer.get_watermark_offsets(self._where, timeout=10)
         except KafkaException as error:
             raise LogSilentError(f"{self.topic}/{self.partition}: {error}") from error
-        return f"{self.topic}/{self.partition}: offset {position} was deleted; left are {low} to {high - 1}"
+        return deleted(self.topic, self.partition, position, low, high)
+
+
+def deleted(topic: str, partition: int, offset: int, low: int, high: int) -> str:
+    left = f"left are {low} to {high - 1}" if high > low else "nothing is left"
+    return f"{topic}/{partition}: offset {offset} was deleted; {left}"
 
 
 def _record(message: Any) -> Record:

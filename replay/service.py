@@ -1,21 +1,21 @@
 """The replayer process: failed windows are tried again by themselves, until they succeed or are given up.
 
 What is to be done is a topic, what is done its committed offset: nothing is lost with the process. One window at a
-time; several processes share the partitions.
+time, each in a process of its own (replay/attempt.py); several replayers share the partitions.
 """
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException
 
-from processors.ports import Detector
-from processors.triton import TritonDetector
+from replay.attempt import COMMAND, Attempt, attempt
 from replay.log import LogSilentError
 from replay.publish import PublishError, publish_failure
-from replay.window import due_ms, try_again
+from replay.window import due_ms
 from runtime.config import Settings
 from runtime.health import HealthServer
 from runtime.heartbeat import Heart
@@ -32,8 +32,8 @@ _log = logger("replayer")
 
 
 class Replayer:
-    def __init__(self, settings: Settings, detector: Detector) -> None:
-        self._settings, self._detector = settings, detector
+    def __init__(self, settings: Settings, command: Sequence[str] = COMMAND) -> None:
+        self._settings, self._command = settings, command
         self._consumer = consumer(
             settings.kafka,
             GROUP,
@@ -102,9 +102,18 @@ class Replayer:
 
     async def _patiently(self, window: FailedWindow) -> FailedWindow | None:
         """While Kafka does not answer, an attempt does not count."""
+        task = Attempt(
+            window,
+            self._settings.kafka,
+            self._settings.triton,
+            self._settings.triton_shared_memory,
+            self._settings.decode_threads,
+            self._settings.log_level,
+            self._settings.log_json,
+        )
         while True:
             try:
-                failure = await try_again(self._settings.kafka, self._detector, window, self._settings.decode_threads)
+                failure = await attempt(task, self._command)
                 if failure is not None:
                     await asyncio.to_thread(publish_failure, self._settings.kafka, failure)
                 self.trouble = ""
@@ -127,10 +136,9 @@ class Replayer:
         _log.info("assigned", partitions=len(partitions))
 
 
-async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    """The composition root."""
-    detector = TritonDetector(settings.triton, settings.triton_shared_memory)
-    replayer = Replayer(settings, detector)
+async def serve(settings: Settings, stop: asyncio.Event, command: Sequence[str] = COMMAND) -> None:
+    """The composition root. `command` makes the attempts."""
+    replayer = Replayer(settings, command)
 
     def ready() -> str:
         return replayer.trouble if replayer.joined else "no partitions assigned yet"
@@ -145,4 +153,3 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     finally:
         await heart.stop()
         await health.stop()
-        await detector.stop()

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from replay.log import LogGoneError, PartitionLog, Record
+from replay.log import LogGoneError, PartitionLog, Record, deleted
 from schemas.codec import CodecError, decode
 from schemas.messages import AccessUnit
 from schemas.partition import partition_of
@@ -50,9 +50,7 @@ def span_at(bootstrap: str, camera: str, topic: str, partition: int, keyframe_of
     """The GOP whose keyframe is at this offset. Raises LogGoneError when it was deleted or is no keyframe."""
     with PartitionLog(bootstrap, topic, partition) as log:
         if keyframe_offset < log.low:
-            raise LogGoneError(
-                f"{topic}/{partition}: offset {keyframe_offset} was deleted; left is {log.low} and later"
-            )
+            raise LogGoneError(deleted(topic, partition, keyframe_offset, log.low, log.high))
         for records in log.read(keyframe_offset):
             for offset, stamped_ms, unit in _keyframes_of(records, camera):
                 if offset == keyframe_offset:

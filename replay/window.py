@@ -27,12 +27,9 @@ async def try_again(bootstrap: str, detector: Detector, window: FailedWindow, th
 
     Raises LogSilentError, PublishError: the attempt then does not count.
     """
-    attempt = window.attempt + 1
     try:
-        span = await asyncio.to_thread(
-            span_at, bootstrap, window.camera, window.topic, window.partition, window.keyframe_offset
-        )
-        if await asyncio.to_thread(_done, bootstrap, window, span):
+        span = await asyncio.to_thread(open_span, bootstrap, window)
+        if span is None:
             return None
         kept: list[FailedWindow] = []
 
@@ -44,11 +41,28 @@ async def try_again(bootstrap: str, detector: Detector, window: FailedWindow, th
             bootstrap, detector, window.camera, span.from_ns, span.to_ns, keep=keep, threads=threads
         )
     except LogGoneError as error:
-        return msgspec.structs.replace(window, attempt=attempt, reason=str(error), given_up=True)
+        return gone(window, error)
     if kept:
-        return msgspec.structs.replace(kept[-1], attempt=attempt, given_up=attempt >= MAX_ATTEMPTS)
+        return failed(msgspec.structs.replace(kept[-1], attempt=window.attempt), kept[-1].reason)
     await asyncio.to_thread(publish, bootstrap, revisions(again.comparison))
     return None
+
+
+def open_span(bootstrap: str, window: FailedWindow) -> Span | None:
+    """The window's GOP; None when it is repaired already. Blocks. Raises LogGoneError, LogSilentError."""
+    span = span_at(bootstrap, window.camera, window.topic, window.partition, window.keyframe_offset)
+    return None if _done(bootstrap, window, span) else span
+
+
+def failed(window: FailedWindow, reason: str) -> FailedWindow:
+    """The failure of the attempt behind this one; the last is given up."""
+    attempt = window.attempt + 1
+    return msgspec.structs.replace(window, attempt=attempt, reason=reason, given_up=attempt >= MAX_ATTEMPTS)
+
+
+def gone(window: FailedWindow, error: LogGoneError) -> FailedWindow:
+    """No attempt can ever succeed."""
+    return msgspec.structs.replace(window, attempt=window.attempt + 1, reason=str(error), given_up=True)
 
 
 def _done(bootstrap: str, window: FailedWindow, span: Span) -> bool:

@@ -200,6 +200,19 @@ RESULTS: Final[dict[str, Result]] = {
         state='{"tracker":{"tracks":[]}}',
         ledger={"consumed": 450, "decoded": 449, "failed": 1},
     ),
+    "checkpoint-resumed": Checkpoint(
+        camera=_CAMERA,
+        topic="frames",
+        partition=7,
+        offset=4225,
+        state_version=2,
+        state='{"tracker":{"tracks":[]}}',
+        ledger={},
+        resumes=1,
+    ),
+    "checkpoint-ended": Checkpoint(
+        camera=_CAMERA, topic="frames", partition=7, offset=4226, state_version=2, state="", ledger={}, ended=True
+    ),
     "heartbeat": Heartbeat(
         process="worker-1",
         role="worker",

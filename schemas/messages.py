@@ -206,6 +206,10 @@ class Checkpoint(Struct, frozen=True):
     state: str
     """JSON of the chain's state"""
     ledger: dict[str, int]
+    resumes: int = 0
+    """workers that began here again and came neither to the next checkpoint nor to a proper end"""
+    ended: bool = False
+    """the source's end was the record in front of it: nothing is to be resumed, only not to be done again"""
 
 
 class Heartbeat(Struct, frozen=True):

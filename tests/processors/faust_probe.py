@@ -37,6 +37,9 @@ class Probe:
             return self.at
         return after
 
+    async def hand_over(self) -> None:
+        pass
+
     async def assigned(self, committed: dict[Partition, int | None]) -> dict[Partition, int]:
         return {partition: offset for partition, offset in committed.items() if offset is not None}
 

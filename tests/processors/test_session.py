@@ -29,6 +29,10 @@ def ledgers(walk: Walk) -> list[AnalysisLedger]:
     return [entry for entry in walk.of(AnalysisLedger) if isinstance(entry, AnalysisLedger)]
 
 
+def offsets(walk: Walk) -> list[int]:
+    return [message.offset for message in walk.of(Checkpoint) if isinstance(message, Checkpoint)]
+
+
 async def test_every_frame_has_its_detections_and_each_crossing_is_seen_once() -> None:
     walk = await Walk().run([*numbered(clip()), (900, END)])
     assert len(walk.of(Detections)) == 40
@@ -59,19 +63,21 @@ async def test_the_ledger_reconciles_per_gop() -> None:
 
 
 async def test_a_checkpoint_stands_at_every_keyframe_and_never_before_its_results_are_acknowledged() -> None:
-    walk = Walk(publisher=FakePublisher(hold=True))
+    walk = Walk(publisher=FakePublisher(hold=(Detections,)))
     await walk.run(numbered(clip()), settle=0.3)
+    assert len(walk.of(Detections)) == 40
     assert walk.checkpointed == []
-    assert walk.of(Checkpoint) == []
+    assert offsets(walk) == [100], "that the first GOP was begun, and no more"
     free = await Walk().run(numbered(clip()))
     assert free.checkpointed == [130, 160, 190]
 
 
-async def test_an_end_closes_everything_and_takes_the_checkpoint_away() -> None:
+async def test_an_end_closes_everything_and_leaves_nothing_to_resume() -> None:
     walk = await Walk().run([*numbered(clip()), (900, END)])
     assert walk.ended
-    assert walk.publisher.checkpoints == {}
-    assert walk.publisher.messages[-1] == EndLedger("cam", "s1", 40)
+    ledger, checkpoint = walk.publisher.messages[-2:]
+    assert ledger == EndLedger("cam", "s1", 40)
+    assert checkpoint == Checkpoint("cam", "frames", 0, 901, 2, "", {}, ended=True)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -80,7 +86,7 @@ async def test_a_run_resumed_at_any_checkpoint_gives_the_same_bytes(data: st.Dat
     sampled = msgspec.structs.replace(ANALYSIS, sample_fps=data.draw(st.sampled_from([None, 7.0, 10.0])))
     records = [*numbered(clip(60, data.draw(st.sampled_from([7, 10, 15])), sampled)), (900, END)]
     straight = await Walk().run(records, settle=0.05)
-    saved = [message for message in straight.of(Checkpoint) if isinstance(message, Checkpoint)]
+    saved = [message for message in straight.of(Checkpoint) if isinstance(message, Checkpoint) and not message.ended]
     checkpoint = data.draw(st.sampled_from(saved))
     rest = [record for record in records if record[0] >= checkpoint.offset]
     resumed = await Walk().run(rest, restored=checkpoint, settle=0.05)
@@ -199,7 +205,7 @@ async def test_a_gap_is_an_event_with_the_log_s_own_facts() -> None:
 async def test_a_state_of_another_format_is_a_cold_start_and_no_crash(state: dict[str, object]) -> None:
     records = [*numbered(clip()), (900, END)]
     straight = await Walk().run(records)
-    saved = straight.of(Checkpoint)[0]
+    saved = straight.of(Checkpoint)[1]
     assert isinstance(saved, Checkpoint)
     stale = msgspec.structs.replace(saved, **state)
     walk = await Walk().run([record for record in records if record[0] >= saved.offset], restored=stale)

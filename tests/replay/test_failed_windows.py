@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from cli.collect import read_all
 from cli.system import Processes
@@ -16,9 +18,11 @@ from devstack.process import Process
 from devstack.stack import Stack
 from processors.triton import TritonDetector
 from replay.again import look_again
-from replay.window import MAX_ATTEMPTS, try_again
+from replay.log import LogGoneError, PartitionLog
+from replay.window import MAX_ATTEMPTS, open_span, try_again
 from schemas.messages import FailedWindow, Gap
-from schemas.topics import FAILED_WINDOWS, FRAMES
+from schemas.partition import partition_of
+from schemas.topics import FAILED_WINDOWS, FRAMES, PARTITIONS
 from tests.replay.camera_log import FPS, SECOND_NS, gops, publish, records, wait_for_ledger
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -84,6 +88,42 @@ def test_a_model_that_comes_late_repairs_everything_even_if_the_replayer_is_kill
     assert counts["Detections"]["same"] == SECONDS * FPS
     assert counts["Event"]["same"] > 0
     assert all(count == 0 for kind in counts.values() for name, count in kind.items() if name != "same"), counts
+
+
+def test_what_retention_has_deleted_is_given_up_in_one_attempt(stack: Stack) -> None:
+    bootstrap, camera = stack.addresses.kafka_bootstrap, "gone"
+    log = records(camera, SECONDS, time.time_ns() - 600 * SECOND_NS)
+    publish(stack, log, damaged=40)
+    wait_for_ledger(stack, camera, gops(log) - 1)
+    (failed,) = states(bootstrap, camera)
+    window = failed.window
+    partition = partition_of(camera.encode(), PARTITIONS)
+    with PartitionLog(bootstrap, FRAMES.name, partition) as whole:
+        last = whole.high - 1
+    low = window.keyframe_offset + 3
+    delete(bootstrap, partition, low)
+
+    replayer = stack.service("replayer")
+    replayer.start()
+    deadline = time.monotonic() + 120
+    while (found := states(bootstrap, camera)[0]).state == "waiting":
+        assert time.monotonic() < deadline, found
+        time.sleep(0.5)
+    replayer.stop()
+    assert (found.state, found.window.attempt) == ("given up", 1)
+    where = f"frames/{partition}: offset {window.keyframe_offset} was deleted"
+    assert found.window.reason == f"{where}; left are {low} to {last}"
+
+    delete(bootstrap, partition, -1)
+    with pytest.raises(LogGoneError, match=f"{where}; nothing is left"):
+        open_span(bootstrap, window)
+
+
+def delete(bootstrap: str, partition: int, before: int) -> None:
+    """As retention would. -1: everything."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    (future,) = admin.delete_records([TopicPartition(FRAMES.name, partition, before)]).values()
+    future.result(10)
 
 
 def test_what_can_never_succeed_is_given_up_with_its_reason(stack: Stack) -> None:

@@ -14,7 +14,7 @@ from processors.watermarks import Watermarks
 from runtime.logging import logger
 from runtime.metrics import WORKER_MALFORMED, WORKER_RETRIES
 from schemas.codec import CodecError, decode
-from schemas.messages import Checkpoint
+from schemas.messages import AccessUnit, Checkpoint
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -42,10 +42,13 @@ class CameraWorker:
         read: ReadCheckpoints,
         watermarks: Watermarks,
         crash: Callable[[BaseException], None],
+        note_keyframe: Callable[[str, int, int], None] = lambda *_: None,
     ) -> None:
+        """`note_keyframe`: told camera, offset and capture time (ns) of each keyframe that is taken."""
         self.topic = topic
         self._read, self._watermarks = read, watermarks
         self._crash = crash
+        self._note_keyframe = note_keyframe
         self._ports: SessionPorts | None = None
         self._progress: dict[Partition, PartitionProgress] = {}
         self._sessions: dict[tuple[Partition, str], _Running] = {}
@@ -150,6 +153,8 @@ class CameraWorker:
             _log.error("malformed record", camera=camera, partition=partition[1], offset=offset, why=str(error))
             await session.put(offset, Malformed(str(error)), received_ns)
             return
+        if isinstance(record, AccessUnit) and record.keyframe:
+            self._note_keyframe(camera, offset, record.captured_ns)
         await session.put(offset, record, received_ns)
 
     def _session(self, partition: Partition, camera: str) -> CameraSession:

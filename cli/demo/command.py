@@ -102,7 +102,7 @@ def _run(system: System, rendered: list[Clip], duration: float, model: str) -> d
                 time.sleep(1)
         with _console.status("letting the last frames through"):
             write_cameras(bootstrap, [], [clip.view.camera for clip in rendered])
-            _await_ends(bootstrap, {clip.view.camera for clip in rendered})
+            await_ends(bootstrap, {clip.view.camera for clip in rendered})
             points = _influx_points(system, bootstrap)
             time.sleep(1)
         messages, arrival = listener.messages, percentiles(listener.latency_ms)
@@ -169,7 +169,7 @@ def _page_answers(url: str) -> bool:
         return False
 
 
-def _await_ends(bootstrap: str, cameras: set[str]) -> None:
+def await_ends(bootstrap: str, cameras: set[str]) -> None:
     """Until the ledger says that everything of these cameras is analysed, or patience ends."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline:

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.processes import usage
 from cli.collect import read_all
 from cli.demo.clips import VIEWS, clips
-from cli.demo.command import MODEL, ROLES, SERVERS
+from cli.demo.command import MODEL, ROLES, SERVERS, await_ends
 from cli.demo.report import frames_by_camera, unreconciled
 from cli.system import System
 from devstack.rtsp import Mount
@@ -56,7 +56,7 @@ def test_memory_stays_flat_with_two_cameras() -> None:
             restarted = [name for name in OURS if not system.stack.service(name).running]
             assert not restarted
         write_cameras(bootstrap, [], [clip.view.camera for clip in rendered])
-        time.sleep(15)
+        await_ends(bootstrap, {clip.view.camera for clip in rendered})
         frames = frames_by_camera(read_all(bootstrap, [LEDGER.name]))
     Path("build").mkdir(exist_ok=True)
     Path("build/soak.json").write_text(json.dumps({"minutes": MINUTES, "rss_bytes": samples}))

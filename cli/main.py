@@ -28,7 +28,7 @@ _COMMANDS: Final = {
     "ingest": ("cli.ingest", "ingest", "Process: cameras to Kafka."),
     "worker": ("cli.worker", "worker", "Process: access units to results."),
     "recorder": ("cli.recorder", "recorder", "Process: results to the store."),
-    "replayer": ("cli.replayer", "replayer", "Process: failed windows, once more."),
+    "replayer": ("cli.replayer", "replayer", "Process: failed windows, once more; requested replays."),
     "gateway": ("cli.gateway", "gateway", "Process: REST, WebSocket and the page."),
 }
 

@@ -1,7 +1,8 @@
 """`rewatch replay`, `rewatch backtest`, `rewatch verify`: a stretch of the log through the chain once more."""
 
 import asyncio
-from collections.abc import Callable
+import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -10,21 +11,22 @@ import typer
 import yaml
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from cli import comparison
 from cli.moment import nanoseconds
 from cli.reach import reached
+from processors.keyframe_index import KeyframeIndex
 from processors.triton import TritonDetector
 from replay import evidence
-from replay.again import Again, look_again
-from replay.compare import Difference, revisions
+from replay.again import Again
 from replay.log import LogGoneError, LogSilentError
-from replay.publish import PublishError, publish, publish_into
+from replay.publish import PublishError
+from replay.request import carry_out, report
 from replay.verify import EventUnknownError, Verdict, verify_event
 from runtime.config import Settings
-from schemas.analysis import Analysis
-from schemas.messages import Detections, Event
-from schemas.results import Result, rfc3339
+from schemas.analysis import check_changes
+from schemas.messages import Detections, ReplayRequest
+from schemas.results import Result
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")]
 From = Annotated[str, typer.Option("--from", help="Capture time: 2025-11-21T06:00 (UTC unless it says), or ns.")]
@@ -32,7 +34,6 @@ To = Annotated[str, typer.Option("--to", help="Likewise.")]
 Model = Annotated[str | None, typer.Option(help="Another served model.")]
 Rules = Annotated[Path | None, typer.Option(help="YAML with what changes in the analysis: rules, tracking, labels.")]
 
-_SHOWN: Final = 40
 _console = Console(stderr=True)
 _EXPECTED: Final = (LogGoneError, LogSilentError, PublishError, EventUnknownError, FileExistsError, ValueError)
 
@@ -46,6 +47,7 @@ def replay(
     into: Annotated[
         str | None, typer.Option(help="Publish everything to this topic, and revise nothing; made if missing.")
     ] = None,
+    speed: Annotated[str, typer.Option(help="max, or times the pace of the capture: 1x, 2x, 0.5x.")] = "max",
     even_cold: Annotated[
         bool, typer.Option("--even-cold", help="Publish although no checkpoint was left to start from.")
     ] = False,
@@ -53,18 +55,28 @@ def replay(
 ) -> None:
     """Look again, and publish what comes out different as the next revision."""
     settings = reached()
-    from_ns, to_ns = nanoseconds(start, "--from"), nanoseconds(end, "--to")
+    request = ReplayRequest(
+        id="",
+        camera=camera,
+        from_ns=nanoseconds(start, "--from"),
+        to_ns=nanoseconds(end, "--to"),
+        changes=_changes(model, rules),
+        into=into or "",
+        speed=_times(speed),
+        even_cold=even_cold,
+    )
     with _reported(as_json):
-        again = _look(settings, camera, from_ns, to_ns, _change(model, rules), as_json)
-        if into is not None:
-            found = list(again.found.values())
-            published = publish_into(settings.kafka, into, found, settings.replication_factor)
-        elif again.cold and model is None and rules is None and not even_cold:
-            # tracks older than the warm-up have other names now: that is no reason to revise anything
-            published = 0
-        else:
-            published = publish(settings.kafka, revisions(again.comparison))
-    _show(again, as_json, {"published": published})
+        (found,) = asyncio.run(_carry_out(settings, [request], as_json))
+        if isinstance(found, Exception):
+            raise found
+    again, published = found
+    if as_json:
+        typer.echo(msgspec.json.encode(report(again, published)).decode())
+        return
+    comparison.show([again])
+    if again.cold and not (request.changes or request.into or request.even_cold):
+        typer.echo("Without another model or rules nothing is then published, unless --even-cold says so.")
+    typer.echo(f"published: {published}")
 
 
 def backtest(
@@ -78,19 +90,32 @@ def backtest(
     """What another model or other rules would have made of the past. Publishes nothing."""
     settings = reached()
     from_ns, to_ns = nanoseconds(start, "--from"), nanoseconds(end, "--to")
-    change = _change(model, rules)
-    if change is None:
+    changes = _changes(model, rules)
+    if not changes:
         raise typer.BadParameter("a backtest wants --model or --rules")
-    reports = []
-    for camera in cameras:
-        with _reported(as_json):
-            again = _look(settings, camera, from_ns, to_ns, change, as_json)
-        if as_json:
-            reports.append(_report(again))
-        else:
-            _show(again, False, {})
+    requests = [
+        ReplayRequest(id="", camera=camera, from_ns=from_ns, to_ns=to_ns, kind="backtest", changes=changes)
+        for camera in dict.fromkeys(cameras)
+    ]
+    found = asyncio.run(_carry_out(settings, requests, as_json))
+    done = [one[0] for one in found if not isinstance(one, Exception)]
+    failed = {
+        request.camera: str(one) or repr(one)
+        for request, one in zip(requests, found, strict=True)
+        if isinstance(one, Exception)
+    }
     if as_json:
-        typer.echo(msgspec.json.encode({"cameras": reports}).decode())
+        answer: dict[str, Any] = {"cameras": [report(again) for again in done]}
+        if failed:
+            answer["failed"] = [{"camera": camera, "error": error} for camera, error in failed.items()]
+        typer.echo(msgspec.json.encode(answer).decode())
+    else:
+        if done:
+            comparison.show(done)
+        for camera, error in failed.items():
+            _console.print(f"[red]{camera}: {error}", highlight=False)
+    if failed:
+        raise typer.Exit(1)
 
 
 def verify(
@@ -132,40 +157,56 @@ async def _verify(settings: Settings, event: str) -> Verdict:
         await detector.stop()
 
 
-def _look(
-    settings: Settings,
-    camera: str,
-    from_ns: int,
-    to_ns: int,
-    change: Callable[[Analysis], Analysis] | None,
-    quiet: bool,
-) -> Again:
-    with Progress(
-        TextColumn(camera), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(),
-        console=_console, disable=quiet,
-    ) as progress:  # fmt: skip
-        task = progress.add_task(camera, total=(to_ns - from_ns) / 1e9)
+async def _carry_out(
+    settings: Settings, requests: list[ReplayRequest], quiet: bool
+) -> list[tuple[Again, int] | Exception]:
+    """In the order of the requests: what was found and how much was published, or what came in the way."""
+    free = asyncio.Semaphore(os.cpu_count() or 1)
+    detector = TritonDetector(settings.triton, settings.triton_shared_memory)
+    index = KeyframeIndex(settings.redis)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+    )
+
+    async def one(request: ReplayRequest, progress: Progress) -> tuple[Again, int] | Exception:
+        task = progress.add_task(request.camera, total=(request.to_ns - request.from_ns) / 1e9, start=False)
 
         def seen(message: Result) -> None:
             if isinstance(message, Detections):
-                progress.update(task, completed=max(0, message.captured_ns - from_ns) / 1e9)
+                progress.update(task, completed=max(0, message.captured_ns - request.from_ns) / 1e9)
 
-        async def run() -> Again:
-            detector = TritonDetector(settings.triton, settings.triton_shared_memory)
+        async with free:
+            progress.start_task(task)
             try:
-                return await look_again(
-                    settings.kafka, detector, camera, from_ns, to_ns, change, seen, settings.decode_threads
-                )
+                return await carry_out(settings, detector, request, seen, index)
+            except Exception as error:
+                return error
             finally:
-                await detector.stop()
+                progress.stop_task(task)
 
-        return asyncio.run(run())
+    try:
+        with Progress(*columns, console=_console, disable=quiet) as progress:
+            return list(await asyncio.gather(*(one(request, progress) for request in requests)))
+    finally:
+        await detector.stop()
+        index.close()
 
 
-def _change(model: str | None, rules: Path | None) -> Callable[[Analysis], Analysis] | None:
-    """From a keyframe's analysis to the wanted one. Raises typer.BadParameter."""
-    if model is None and rules is None:
+def _times(speed: str) -> float | None:
+    """None for `max`. Raises typer.BadParameter."""
+    if speed == "max":
         return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)x?", speed)
+    if found is None or not float(found[1]) > 0:
+        raise typer.BadParameter(f"{speed!r} is neither max nor a multiple such as 1x or 0.5x", param_hint="--speed")
+    return float(found[1])
+
+
+def _changes(model: str | None, rules: Path | None) -> dict[str, Any]:
+    """What shall differ from the keyframes' analysis. Raises typer.BadParameter."""
     given: Any = {}
     if rules is not None:
         try:
@@ -176,17 +217,11 @@ def _change(model: str | None, rules: Path | None) -> Callable[[Analysis], Analy
             raise typer.BadParameter(f"{rules}: wants a mapping such as `rules: [...]`")
     if model is not None:
         given = {**given, "model": model}
-
-    def changed(analysis: Analysis) -> Analysis:
-        return msgspec.convert({**msgspec.to_builtins(analysis), **given}, Analysis)
-
     try:
-        msgspec.convert({**msgspec.to_builtins(Analysis()), **given, "signals": given.get("signals", [])}, Analysis)
+        check_changes(given)
     except msgspec.ValidationError as error:
-        # a rule may want a signal that only the keyframes' analysis has
-        if "signal" not in str(error):
-            raise typer.BadParameter(f"{rules or '--model'}: {error}") from error
-    return changed
+        raise typer.BadParameter(f"{rules or '--model'}: {error}") from error
+    return given  # type: ignore[no-any-return]
 
 
 class _reported:
@@ -205,51 +240,3 @@ class _reported:
         else:
             _console.print(f"[red]{error}", highlight=False)
         raise typer.Exit(1) from error
-
-
-def _report(again: Again) -> dict[str, Any]:
-    return {
-        "camera": again.span.camera,
-        "from": rfc3339(again.span.from_ns),
-        "to": rfc3339(again.until_ns),
-        "frames": again.frames,
-        "cold": again.cold,
-        "consistent": again.consistent,
-        "counts": again.comparison.counts(),
-        "events": [
-            {"change": difference.change, "before": difference.before, "after": difference.after}
-            for difference in again.comparison.differences
-            if difference.key.kind == "Event"
-        ],
-    }
-
-
-def _show(again: Again, as_json: bool, more: dict[str, Any]) -> None:
-    if as_json:
-        typer.echo(msgspec.json.encode({**_report(again), **more}).decode())
-        return
-    console = Console()
-    table = Table(title=f"{again.span.camera}  {rfc3339(again.span.from_ns)} to {rfc3339(again.until_ns)}")
-    for column in ("", "same", "gained", "lost", "changed"):
-        table.add_column(column, justify="left" if not column else "right")
-    for kind, counts in again.comparison.counts().items():
-        table.add_row(kind, *(str(count) for count in counts.values()))
-    console.print(table)
-    events = [difference for difference in again.comparison.differences if difference.key.kind == "Event"]
-    for difference in events[:_SHOWN]:
-        console.print(_line(difference), highlight=False)
-    if len(events) > _SHOWN:
-        console.print(f"and {len(events) - _SHOWN} more; --json has all")
-    if again.cold:
-        console.print("It started cold, half a minute early: what depends on more of the past than that may differ.")
-        console.print("Without another model or rules nothing is then published, unless --even-cold says so.")
-    if not again.consistent and again.comparison.differences:
-        console.print("What came after the end was not looked at again.")
-    for name, value in more.items():
-        console.print(f"{name}: {value}", highlight=False)
-
-
-def _line(difference: Difference) -> str:
-    event = difference.after or difference.before
-    assert isinstance(event, Event)
-    return f"{difference.change:8} {rfc3339(event.captured_ns)} {event.kind} {event.rule} {event.label or ''}"

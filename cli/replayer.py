@@ -1,4 +1,4 @@
-"""`rewatch replayer`: tries failed windows again."""
+"""`rewatch replayer`: tries failed windows again, and carries out requested replays."""
 
 import asyncio
 import signal
@@ -9,7 +9,7 @@ from runtime.logging import configure
 
 
 def replayer() -> None:
-    """Try failed windows again until stopped."""
+    """Try failed windows again and carry out requested replays, until stopped."""
     settings = Settings()
     configure(settings.log_level, settings.log_json, role="replayer")
     asyncio.run(_serve(settings))

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Problem(BaseModel):
@@ -149,3 +149,63 @@ class JobInfo(BaseModel):
     progress: Progress
     error: str | None = None
     result: AnalysisResult | None = None
+
+
+class ReplayWanted(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    camera: str = Field(max_length=128, examples=["junction-north"])
+    from_: str = Field(
+        alias="from",
+        max_length=64,
+        description="capture time: RFC 3339, or a span before now, `-15m`",
+        examples=["2026-03-01T12:00:00Z"],
+    )
+    to: str = Field(max_length=64, description="likewise; at most 24 hours later", examples=["2026-03-01T12:05:00Z"])
+    kind: Literal["replay", "backtest"] = Field("replay", description="a backtest publishes no results")
+    model: str | None = Field(None, max_length=64, description="another model", examples=["yolox-nano"])
+    rules: list[dict[str, Any]] | dict[str, Any] | None = Field(
+        None, description="other rules; or an object with whatever shall differ from the camera's Analysis"
+    )
+    into: str | None = Field(
+        None, description="a topic of its own for everything that comes out; made if missing", examples=["last-night"]
+    )
+    speed: float | None = Field(
+        None, ge=0.1, le=1000, description="times the pace of the capture; absent: as fast as it goes", examples=[1]
+    )
+    even_cold: bool = Field(False, description="publish although no checkpoint was left to start from")
+
+
+class ReplayAccepted(BaseModel):
+    id: str = Field(examples=["replay-0f6c…"])
+    status_url: str = Field(examples=["/replays/replay-0f6c…"])
+    state: str = "waiting"
+
+
+class ReplayProgress(BaseModel):
+    done: float = Field(description="0 to 1", examples=[0.42])
+    frames: int
+    times_real_time: float | None = Field(description="seconds of the capture in each second", examples=[3.5])
+
+
+class ReplayInfo(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+
+    id: str
+    kind: Literal["replay", "backtest"]
+    camera: str
+    from_: str = Field(alias="from")
+    to: str
+    changes: dict[str, Any] = Field(description="what differs from the camera's Analysis")
+    into: str | None
+    speed: float | None
+    state: Literal["waiting", "running", "done", "failed", "cancelled"]
+    progress: ReplayProgress
+    error: str | None = Field(default=None, description="why it failed")
+    report: dict[str, Any] | None = Field(
+        default=None, description="what `rewatch replay --json` prints; of very many events the last are left out"
+    )
+
+
+class ReplayList(BaseModel):
+    replays: list[ReplayInfo]

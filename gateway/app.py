@@ -18,15 +18,17 @@ from gateway.kafka_log import KafkaLog
 from gateway.log import Log, LogUnavailable
 from gateway.models import AnyModel, Models, TritonModels
 from gateway.probe import FrameProbe
+from gateway.replays import Replays
 from gateway.roster import Roster
 from gateway.routes import analyze, cameras, health, history, streams, video
 from gateway.routes import ledger as ledger_routes
+from gateway.routes import replays as replay_routes
 from gateway.services import Services
 from gateway.video import Channels
 from runtime.config import Settings
 from runtime.heartbeat import Heart
 from runtime.logging import logger
-from schemas.topics import CAMERAS, DETECTIONS, EVENTS, HEARTBEATS, LEDGER
+from schemas.topics import CAMERAS, DETECTIONS, EVENTS, HEARTBEATS, LEDGER, REPLAYS
 
 _WEB: Final = Path(__file__).parent / "web"
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
@@ -56,15 +58,17 @@ def build_app(
     ledger = Hub(port, LEDGER.name, since=back(120))
     events = Hub(port, EVENTS.name, since=back(3600))
     heartbeats = Hub(port, HEARTBEATS.name, since=back(30))
-    hubs = [specs, detections, ledger, events, heartbeats]
+    requested = Hub(port, REPLAYS.name, since=lambda: 0)
+    hubs = [specs, detections, ledger, events, heartbeats, requested]
     roster = Roster(clock)
     roster.follow(specs, detections, ledger, events, heartbeats)
     channels = Channels(port, clock)
     jobs = Jobs(port, roster, settings.uploads_dir, clock)
     jobs.follow(ledger, detections)
-    services = Services(
-        settings, port, events, detections, roster, FrameProbe(port, roster, clock), channels, jobs, catalogue, clock
-    )
+    replays = Replays(clock)
+    replays.follow(requested)
+    probe = FrameProbe(port, roster, clock)
+    services = Services(settings, port, events, detections, roster, probe, channels, jobs, replays, catalogue, clock)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -91,7 +95,7 @@ def build_app(
         openapi_tags=_TAGS,
     )
     app.state.services = services
-    for made in (cameras, history, ledger_routes, analyze, streams, video, health):
+    for made in (cameras, history, ledger_routes, analyze, replay_routes, streams, video, health):
         app.include_router(made.router(services))
     app.mount("/static", StaticFiles(directory=_WEB), name="static")
 
@@ -149,5 +153,6 @@ _TAGS = [
     {"name": "cameras", "description": "What is watched, and how well."},
     {"name": "history", "description": "Pages of the log."},
     {"name": "analysis", "description": "Analyse a file with a model."},
+    {"name": "replays", "description": "Look again at what is in the log."},
     {"name": "health", "description": "For orchestrators and Prometheus; no token wanted."},
 ]

@@ -9,6 +9,7 @@ from gateway.jobs import Jobs
 from gateway.log import Log
 from gateway.models import Models
 from gateway.probe import FrameProbe
+from gateway.replays import Replays
 from gateway.roster import Roster
 from gateway.video import Channels
 from runtime.config import Settings
@@ -23,6 +24,7 @@ class Services(Struct, frozen=True):
     probe: FrameProbe
     channels: Channels
     jobs: Jobs
+    replays: Replays
     models: Models
     clock: Callable[[], float]
     """seconds since 1970"""

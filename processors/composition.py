@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 from processors.agents.camera import camera_agent
 from processors.app import ProgressApp, build_app
+from processors.keyframe_index import KeyframeNotes
 from processors.publisher import KafkaPublisher
 from processors.session import SessionPorts
 from processors.triton import TritonDetector
@@ -30,8 +31,13 @@ def build_worker(settings: Settings) -> ProgressApp:
         crashed.append(error)
         asyncio.get_running_loop().create_task(app.crash(error))
 
+    keyframes = KeyframeNotes(settings.redis, topic)
     worker = CameraWorker(
-        topic.name, checkpoint_reader(settings.kafka, topic.name), kafka_watermarks(settings.kafka), crash
+        topic.name,
+        checkpoint_reader(settings.kafka, topic.name),
+        kafka_watermarks(settings.kafka),
+        crash,
+        keyframes.note,
     )
 
     async def resources(app: ProgressApp, exit_stack: AsyncExitStack) -> None:
@@ -47,6 +53,8 @@ def build_worker(settings: Settings) -> ProgressApp:
         threads = exit_stack.enter_context(ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode"))
         worker.start(SessionPorts(detector, publisher, threads, time.time_ns, settings.frames_in_flight))
         exit_stack.push_async_callback(worker.stop)
+        await keyframes.start()
+        exit_stack.push_async_callback(keyframes.stop)
         watch = Watch(settings, worker, detector, lambda: app.consumer, crashed, crash)
         await watch.start()
         exit_stack.push_async_callback(watch.stop)

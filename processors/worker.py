@@ -15,7 +15,7 @@ from processors.watermarks import Watermarks
 from runtime.logging import logger
 from runtime.metrics import WORKER_MALFORMED, WORKER_RETRIES
 from schemas.codec import CodecError, decode
-from schemas.messages import Checkpoint, End
+from schemas.messages import AccessUnit, Checkpoint, End
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -47,10 +47,13 @@ class CameraWorker:
         read: ReadCheckpoints,
         watermarks: Watermarks,
         crash: Callable[[BaseException], None],
+        note_keyframe: Callable[[str, int, int], None] = lambda *_: None,
     ) -> None:
+        """`note_keyframe`: told camera, offset and capture time (ns) of each keyframe that is taken."""
         self.topic = topic
         self._read, self._watermarks = read, watermarks
         self._crash = crash
+        self._note_keyframe = note_keyframe
         self._ports: SessionPorts | None = None
         self._progress: dict[Partition, PartitionProgress] = {}
         self._sessions: dict[tuple[Partition, str], _Running] = {}
@@ -177,6 +180,8 @@ class CameraWorker:
             await session.put(offset, Malformed(str(error)), received_ns)
             return
         self._sessions[partition, camera].ending = isinstance(record, End)
+        if isinstance(record, AccessUnit) and record.keyframe:
+            self._note_keyframe(camera, offset, record.captured_ns)
         await session.put(offset, record, received_ns)
 
     def _session(self, partition: Partition, camera: str) -> CameraSession:

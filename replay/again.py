@@ -10,9 +10,11 @@ import msgspec
 from msgspec import Struct
 
 from processors.chain import STATE_VERSION
+from processors.keyframe_index import KeyframeIndex
 from processors.ports import Detector
 from replay.compare import Comparison, compare
 from replay.log import LogGoneError, PartitionLog
+from replay.pace import Pace
 from replay.past import Key, Outcome, checkpoints, key_of, keyframe_of, published, repaired, time_of
 from replay.span import Span, locate
 from replay.walk import walk
@@ -60,16 +62,18 @@ async def look_again(
     keep: Callable[[Result], None] = lambda _: None,
     threads: int = 2,
     follow: bool = True,
+    speed: float | None = None,
+    index: KeyframeIndex | None = None,
 ) -> Again:
     """Raises LogGoneError, LogSilentError. Publishes nothing.
 
     With `follow` and without a `change` it goes on behind `to_ns` until its state at a keyframe is that of the live
     checkpoint there: only then does nothing later depend on what has changed. A `change` makes another past, which
-    starts cold and ends with the span.
+    starts cold and ends with the span. `speed`: no more than so many times the pace of the capture.
     """
     with ThreadPoolExecutor(threads + 1, thread_name_prefix="replay") as pool:
         loop = asyncio.get_running_loop()
-        span = await loop.run_in_executor(pool, locate, bootstrap, camera, from_ns, to_ns)
+        span = await loop.run_in_executor(pool, locate, bootstrap, camera, from_ns, to_ns, index)
         left = await loop.run_in_executor(pool, checkpoints, bootstrap, span)
         log = await loop.run_in_executor(pool, PartitionLog, bootstrap, span.topic, span.partition)
         with log:
@@ -80,7 +84,7 @@ async def look_again(
                 restored = _in_front(left, min([span.keyframe_offset, *mended]), log.low)
             walked = span
             if restored is None:
-                walked = await loop.run_in_executor(pool, _warm, bootstrap, span)
+                walked = await loop.run_in_executor(pool, _warm, bootstrap, span, index)
             live = {checkpoint.offset: digest(checkpoint) for checkpoint in left}
             beginning = walked.keyframe_ns > from_ns - WARM_UP_SECONDS * SECOND_NS
             cold = restored is None and not beginning
@@ -108,7 +112,8 @@ async def look_again(
                 return not live or offset < max(live)
 
             following = goes_on if follow and change is None else None
-            end = await walk(log, walked, detector, pool, take, restored, change, following)
+            pace = Pace(speed, from_ns) if speed is not None else None
+            end = await walk(log, walked, detector, pool, take, restored, change, following, pace)
             comparison = await compared(end)
     return Again(
         span=span,
@@ -140,9 +145,10 @@ def _in_front(left: list[Checkpoint], offset: int, low: int) -> Checkpoint | Non
     return msgspec.structs.replace(usable[-1], resumes=0) if usable else None
 
 
-def _warm(bootstrap: str, span: Span) -> Span:
+def _warm(bootstrap: str, span: Span, index: KeyframeIndex | None) -> Span:
     """The same span, walked from earlier; from its own keyframe where the log does not reach back."""
     try:
-        return locate(bootstrap, span.camera, max(0, span.from_ns - WARM_UP_SECONDS * SECOND_NS), span.to_ns)
+        earlier_ns = max(0, span.from_ns - WARM_UP_SECONDS * SECOND_NS)
+        return locate(bootstrap, span.camera, earlier_ns, span.to_ns, index)
     except LogGoneError:
         return span

@@ -1,4 +1,5 @@
-"""The replayer process: failed windows are tried again by themselves, until they succeed or are given up.
+"""The replayer process: failed windows are tried again by themselves, until they succeed or are given up. Beside
+them, requested replays are carried out.
 
 What is to be done is a topic, what is done its committed offset: nothing is lost with the process. One window at a
 time, each in a process of its own (replay/attempt.py); several replayers share the partitions.
@@ -12,7 +13,10 @@ from typing import Any, Final
 import msgspec
 from confluent_kafka import KafkaError, KafkaException
 
+from processors.keyframe_index import KeyframeIndex
+from processors.triton import TritonDetector
 from replay.attempt import COMMAND, Attempt, attempt
+from replay.jobs import Jobs
 from replay.log import LogSilentError
 from replay.publish import PublishError, publish_failure
 from replay.window import due_ms
@@ -138,18 +142,28 @@ class Replayer:
 
 async def serve(settings: Settings, stop: asyncio.Event, command: Sequence[str] = COMMAND) -> None:
     """The composition root. `command` makes the attempts."""
-    replayer = Replayer(settings, command)
+    detector = TritonDetector(settings.triton, settings.triton_shared_memory)
+    index = KeyframeIndex(settings.redis)
+    replayer, jobs = Replayer(settings, command), Jobs(settings, detector, index)
 
     def ready() -> str:
-        return replayer.trouble if replayer.joined else "no partitions assigned yet"
+        return replayer.trouble or jobs.trouble if replayer.joined and jobs.joined else "no partitions assigned yet"
 
     health = HealthServer(settings.http_host, settings.http_port, lambda: "", ready)
     await health.start()
     heart = Heart(settings, "replayer")
     heart.start()
     _log.info("listening", port=health.port)
+    requested = asyncio.create_task(jobs.run())
+    requested.add_done_callback(lambda _: stop.set())
     try:
         await replayer.run(stop)
     finally:
+        requested.cancel()
+        await asyncio.wait({requested})
         await heart.stop()
         await health.stop()
+        await detector.stop()
+        index.close()
+    if not requested.cancelled():
+        requested.result()

@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from processors.keyframe_index import KeyframeIndex
 from replay.log import LogGoneError, PartitionLog, Record, deleted
 from schemas.codec import CodecError, decode
 from schemas.messages import AccessUnit
@@ -30,15 +31,19 @@ class Span(Struct, frozen=True):
     to_ns: int
 
 
-def locate(bootstrap: str, camera: str, from_ns: int, to_ns: int) -> Span:
-    """Raises LogGoneError when the camera's log does not reach back that far, or holds nothing of the time."""
+def locate(bootstrap: str, camera: str, from_ns: int, to_ns: int, index: KeyframeIndex | None = None) -> Span:
+    """Raises LogGoneError when the camera's log does not reach back that far, or holds nothing of the time.
+
+    The `index` may be wrong, and may not answer: what it says is looked up in the log, where it only saves reading.
+    """
     if to_ns <= from_ns:
         raise ValueError("the end is not after the beginning")
     partition = partition_of(camera.encode(), PARTITIONS)
     left = []
     for topic in (FRAMES.name, FRAMES_BATCH.name):
         with PartitionLog(bootstrap, topic, partition) as log:
-            found, why = _locate(log, camera, from_ns, to_ns)
+            hint = index.before(topic, camera, from_ns) if index is not None else None
+            found, why = _locate(log, camera, from_ns, to_ns, hint)
             if found is not None:
                 return found
             if why:
@@ -62,11 +67,13 @@ def span_at(bootstrap: str, camera: str, topic: str, partition: int, keyframe_of
     raise LogGoneError(f"{topic}/{partition}: offset {keyframe_offset} is no keyframe of camera {camera}")
 
 
-def _locate(log: PartitionLog, camera: str, from_ns: int, to_ns: int) -> tuple[Span | None, str]:
+def _locate(log: PartitionLog, camera: str, from_ns: int, to_ns: int, hint: int | None) -> tuple[Span | None, str]:
     """The span, or what the topic has of the camera instead; empty: nothing."""
     # a batch topic is stamped on arrival, which says nothing of the capture
     starts = [log.at(from_ns // 1_000_000 - seconds * 1000) for seconds in _LOOK_BACK_SECONDS]
     starts = [*starts, log.low] if log.topic == FRAMES.name else [log.low]
+    if hint is not None and _is_keyframe(log, hint, camera, from_ns):
+        starts = [hint, *starts]
     first: tuple[int, AccessUnit, int] | None = None
     last_ns = 0
     for start in dict.fromkeys(starts):
@@ -89,6 +96,17 @@ def _locate(log: PartitionLog, camera: str, from_ns: int, to_ns: int) -> tuple[S
             f"what is left begins at {rfc3339(first[1].captured_ns)}"
         )
     return _span(log, camera, first, from_ns, to_ns), ""
+
+
+def _is_keyframe(log: PartitionLog, offset: int, camera: str, until_ns: int) -> bool:
+    """Whether the record there is a keyframe of the camera, captured by then."""
+    if not log.low <= offset < log.high:
+        return False
+    try:
+        found = _keyframes_of(next(log.read(offset))[:1], camera)
+    except (LogGoneError, StopIteration):
+        return False
+    return any(at == offset and unit.captured_ns <= until_ns for at, _, unit in found)
 
 
 def _span(log: PartitionLog, camera: str, keyframe: tuple[int, AccessUnit, int], from_ns: int, to_ns: int) -> Span:

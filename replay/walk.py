@@ -12,6 +12,7 @@ import msgspec
 from processors.ports import Delivered, Detector
 from processors.session import CameraSession, Malformed, SessionPorts
 from replay.log import PartitionLog, Record
+from replay.pace import Pace
 from replay.span import Span
 from schemas.analysis import Analysis
 from schemas.codec import CodecError, decode
@@ -44,6 +45,7 @@ async def walk(
     restored: Checkpoint | None = None,
     change: Callable[[Analysis], Analysis] | None = None,
     follow: Callable[[int], Awaitable[bool]] | None = None,
+    pace: Pace | None = None,
 ) -> int:
     """From the span's first keyframe, or the checkpoint's, to its end. Returns the offset in front of which all is
     said: where it ended, or at the log's end the keyframe of the GOP that may still be growing.
@@ -70,6 +72,8 @@ async def walk(
                     growing = None  # a gap or an end: nothing comes to that GOP any more
                 elif growing is None or (isinstance(unit, AccessUnit) and unit.keyframe):
                     growing = record.offset
+                if pace is not None and isinstance(unit, AccessUnit):
+                    await pace.wait(unit.captured_ns)
                 await walker.take(record.offset, unit)
         await walker.close(log.high)
         return log.high if growing is None else growing

@@ -98,3 +98,9 @@ REPLAY_WINDOWS = Counter(
 REPLAY_WAITING = Gauge(
     "rewatch_replay_waiting_windows", "Failed windows read whose next attempt is not yet due.", registry=REGISTRY
 )
+REPLAY_REQUESTS = Counter(
+    "rewatch_replay_requests_total",
+    "Requested replays by outcome: done, failed, cancelled.",
+    ["kind", "outcome"],
+    registry=REGISTRY,
+)

@@ -3,7 +3,7 @@
 All positions are fractions of the picture (0..1, origin top left), so that they survive a change of resolution.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -11,6 +11,8 @@ from msgspec import Meta, Struct
 CameraId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Fraction01 = Annotated[float, Meta(ge=0.0, le=1.0)]
+_UNKNOWN_SIGNAL: Final = "wants the signal"
+
 Point = tuple[Fraction01, Fraction01]
 Polygon = Annotated[tuple[Point, ...], Meta(min_length=3, max_length=64)]
 
@@ -103,9 +105,24 @@ class Analysis(Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"two signals have the name {name}")
         for rule in self.rules:
             if isinstance(rule, RedLightRule) and rule.signal not in known:
-                raise ValueError(f"rule {rule.name} wants the signal {rule.signal}, which is not among {known}")
+                raise ValueError(f"rule {rule.name} {_UNKNOWN_SIGNAL} {rule.signal}, which is not among {known}")
         if 0 < len(self.ground) < 4:
             raise ValueError(f"{len(self.ground)} ground points; four or more span the ground")
+
+
+def changed(analysis: Analysis, changes: dict[str, Any]) -> Analysis:
+    """The same with other fields. Raises msgspec.ValidationError."""
+    return msgspec.convert({**msgspec.to_builtins(analysis), **changes}, Analysis)
+
+
+def check_changes(changes: dict[str, Any]) -> None:
+    """Raises msgspec.ValidationError for what no camera's analysis could be changed by."""
+    try:
+        changed(Analysis(), changes)
+    except msgspec.ValidationError as error:
+        # a rule may want a signal that only the camera's analysis has
+        if _UNKNOWN_SIGNAL not in str(error):
+            raise
 
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True):

@@ -48,13 +48,14 @@ FRAME_HEADERS: Final[dict[str, tuple[str, str]]] = {
 RESULT_HEADERS: Final[dict[str, tuple[str, str]]] = {
     "ce_specversion": ("^1\\.0$", "CloudEvents, Kafka binding, binary mode"),
     "ce_type": (f"^rewatch\\.[a-z]+\\.v{VERSION}$", "names the schema of the value"),
-    "ce_source": ("^/(cameras|processes)/", "the camera, or for heartbeats the process"),
+    "ce_source": ("^/(cameras|processes|replays)/", "the camera; of heartbeats the process, of replays their id"),
     "ce_id": ("#[0-9]+$", "identity of the result, `#`, revision: the same when it is published again"),
     "ce_time": ("Z$", "capture time"),
     "content-type": ("^application/json$", ""),
     "traceparent": ("", "W3C trace context"),
     "timing": ("^\\{", "JSON: milliseconds by stage; differs from run to run"),
 }
+_KEYS: Final = {topics.HEARTBEATS.name: "process name", topics.REPLAYS.name: "replay id"}
 _REQUIRED_RESULT_HEADERS: Final = ("ce_specversion", "ce_type", "ce_source", "ce_id", "content-type")
 
 
@@ -124,7 +125,7 @@ def _messages() -> dict[str, tuple[tuple[Topic, ...], Node]]:
         body["contentType"] = "video/h264, video/h265" if kind == "au" else "application/octet-stream"
         made.setdefault(type(example).__name__, (frames, body))
     for result in RESULTS.values():
-        key = "process name" if topic_of(result) is topics.HEARTBEATS else "camera id"
+        key = _KEYS.get(topic_of(result).name, "camera id")
         body = _message(type(result), key, _reference(name_of(result)), result)
         body["headers"] = header_schema(RESULT_HEADERS, _REQUIRED_RESULT_HEADERS, RESULT_HEADERS)
         made.setdefault(type(result).__name__, ((topic_of(result),), body))

@@ -25,6 +25,8 @@ from schemas.messages import (
     IngestLedger,
     LogRecord,
     Provenance,
+    ReplayRequest,
+    ReplayState,
 )
 from schemas.results import Result
 
@@ -220,5 +222,22 @@ RESULTS: Final[dict[str, Result]] = {
         pid=4711,
         cameras=(_CAMERA,),
         details={"partitions": "3,7", "lag": 2},
+    ),
+    "replay-request": ReplayRequest(
+        id="replay-7f1d2c",
+        camera=_CAMERA,
+        from_ns=_CAPTURED_NS,
+        to_ns=_CAPTURED_NS + 300 * _SECOND,
+        kind="replay",
+        changes={"model": "yolox-nano"},
+        into="last-night",
+        speed=2.0,
+    ),
+    "replay-state": ReplayState(
+        id="replay-7f1d2c",
+        state="done",
+        captured_seconds=300.0,
+        frames=3750,
+        report={"camera": _CAMERA, "frames": 3750, "cold": True, "published": 3812},
     ),
 }

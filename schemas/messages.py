@@ -1,7 +1,8 @@
 """Every message that crosses a topic. Values hold no wall-clock reading: the same log gives the same bytes."""
 
-from typing import Literal
+from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 
 Codec = Literal["h264", "hevc"]
@@ -219,3 +220,41 @@ class Heartbeat(Struct, frozen=True):
     pid: int
     cameras: tuple[str, ...]
     details: dict[str, str | float | int]
+
+
+class ReplayRequest(Struct, frozen=True, tag="request", tag_field="entry"):
+    """Somebody wants a stretch of a camera's log looked at again. Identity: id; the last one counts."""
+
+    id: str
+    camera: str
+    from_ns: int
+    to_ns: int
+    kind: Literal["replay", "backtest"] = "replay"
+    """a backtest publishes no results"""
+    changes: dict[str, Any] = msgspec.field(default_factory=dict)
+    """fields of the camera's Analysis that shall be other; none: as it was"""
+    into: str = ""
+    """the topic that gets everything that comes out; empty: differences are published as revisions"""
+    speed: float | None = None
+    """times the pace of the capture; null: as fast as it goes"""
+    even_cold: bool = False
+    """publish revisions although no checkpoint was left to start from"""
+    cancelled: bool = False
+    """nobody wants it any more"""
+
+
+class ReplayState(Struct, frozen=True, tag="state", tag_field="entry"):
+    """How far a requested replay is. Identity: id; the last one counts."""
+
+    id: str
+    state: Literal["running", "done", "failed", "cancelled"]
+    captured_seconds: float = 0.0
+    """of the capture that have been looked at"""
+    frames: int = 0
+    reason: str = ""
+    """why it failed"""
+    report: dict[str, Any] | None = None
+    """what was found, once it is done"""
+
+
+ReplayEntry = ReplayRequest | ReplayState

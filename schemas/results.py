@@ -19,6 +19,8 @@ from schemas.messages import (
     Flow,
     Heartbeat,
     IngestLedger,
+    ReplayRequest,
+    ReplayState,
 )
 from schemas.topics import (
     CHECKPOINTS,
@@ -28,10 +30,23 @@ from schemas.topics import (
     FLOW,
     HEARTBEATS,
     LEDGER,
+    REPLAYS,
     Topic,
 )
 
-Result = Detections | Event | Flow | IngestLedger | AnalysisLedger | EndLedger | FailedWindow | Checkpoint | Heartbeat
+Result = (
+    Detections
+    | Event
+    | Flow
+    | IngestLedger
+    | AnalysisLedger
+    | EndLedger
+    | FailedWindow
+    | Checkpoint
+    | Heartbeat
+    | ReplayRequest
+    | ReplayState
+)
 
 _TOPIC_OF: Final[dict[type, Topic]] = {
     Detections: DETECTIONS,
@@ -43,7 +58,11 @@ _TOPIC_OF: Final[dict[type, Topic]] = {
     FailedWindow: FAILED_WINDOWS,
     Checkpoint: CHECKPOINTS,
     Heartbeat: HEARTBEATS,
+    ReplayRequest: REPLAYS,
+    ReplayState: REPLAYS,
 }
+
+_HOUSES: Final[dict[type, str]] = {Heartbeat: "processes", ReplayRequest: "replays", ReplayState: "replays"}
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -53,7 +72,13 @@ def topic_of(message: Result) -> Topic:
 
 
 def key_of(message: Result) -> bytes:
-    return (message.process if isinstance(message, Heartbeat) else message.camera).encode()
+    match message:
+        case Heartbeat():
+            return message.process.encode()
+        case ReplayRequest() | ReplayState():
+            return message.id.encode()
+        case _:
+            return message.camera.encode()
 
 
 def to_json(message: Result) -> bytes:
@@ -81,13 +106,17 @@ def identity(message: Result) -> str:
             return f"{message.camera}/{message.offset}"
         case Heartbeat():
             return message.process
+        case ReplayRequest():
+            return f"{message.id}/{'cancelled' if message.cancelled else 'wanted'}"
+        case ReplayState():
+            return f"{message.id}/{message.state}/{message.frames}"
 
 
 def headers_of(message: Result, traceparent: str | None = None) -> list[tuple[str, bytes]]:
     """CloudEvents attributes. `ce_time` is the capture time, so it is the same in every run."""
     kind = type(message).__name__.lower()
     revision = getattr(message, "revision", 0)
-    house = "processes" if isinstance(message, Heartbeat) else "cameras"
+    house = _HOUSES.get(type(message), "cameras")
     headers = [
         ("ce_specversion", b"1.0"),
         ("ce_type", f"rewatch.{kind}.v1".encode()),

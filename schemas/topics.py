@@ -1,5 +1,6 @@
 """The topics, as constants. Nothing else names a topic."""
 
+import re
 from typing import Literal
 
 from msgspec import Struct
@@ -36,6 +37,8 @@ EVENTS = Topic("events", PARTITIONS, "delete", 90 * DAY_MS, MAX_RESULT_BYTES, "E
 FLOW = Topic("flow", PARTITIONS, "delete", 90 * DAY_MS, MAX_RESULT_BYTES, "Flow")
 LEDGER = Topic("ledger", PARTITIONS, "delete", 30 * DAY_MS, MAX_RESULT_BYTES, "LedgerEntry")
 FAILED_WINDOWS = Topic("failed-windows", PARTITIONS, "delete", 7 * DAY_MS, MAX_RESULT_BYTES, "FailedWindow")
+# keyed by the replay's id
+REPLAYS = Topic("replays", PARTITIONS, "delete", 7 * DAY_MS, MAX_RESULT_BYTES, "ReplayRequest, ReplayState")
 CHECKPOINTS = Topic("checkpoints", PARTITIONS, "compact", None, MAX_RESULT_BYTES, "Checkpoint")
 CAMERAS = Topic("cameras", 1, "compact", None, MAX_RESULT_BYTES, "CameraSpec")
 HEARTBEATS = Topic("heartbeats", 1, "delete", HOUR_MS, MAX_RESULT_BYTES, "Heartbeat")
@@ -48,7 +51,15 @@ TOPICS = (
     FLOW,
     LEDGER,
     FAILED_WINDOWS,
+    REPLAYS,
     CHECKPOINTS,
     CAMERAS,
     HEARTBEATS,
 )
+
+
+def is_free(name: str) -> bool:
+    """Whether a topic of this name is possible and none of those above, nor Kafka's own."""
+    return re.fullmatch(r"[A-Za-z0-9.-][A-Za-z0-9._-]{0,248}", name) is not None and not (
+        name in {topic.name for topic in TOPICS} or name in (".", "..")
+    )

@@ -23,11 +23,12 @@ async def test_without_a_token_nothing_is_wanted(tmp_path: Path) -> None:
 async def test_a_token_is_wanted(tmp_path: Path, header: str | None) -> None:
     async with gateway(settings(tmp_path, api_token="secret")) as found:
         headers = {} if header is None else {"authorization": header}
-        for path in ("/cameras", "/events", "/jobs/x", "/openapi.json"):
+        for path in ("/cameras", "/events", "/jobs/x", "/replays", "/replays/x", "/openapi.json"):
             answer = await found.http.get(path, headers=headers)
             assert answer.status_code == 401
             assert answer.headers["www-authenticate"].startswith("Bearer")
-        assert (await found.http.post("/analyze", headers=headers)).status_code == 401
+        for path in ("/analyze", "/replays"):
+            assert (await found.http.post(path, headers=headers)).status_code == 401
         for path in ("/", "/livez", "/readyz", "/metrics", "/static/app.js"):
             assert (await found.http.get(path, headers=headers)).status_code == 200
 
@@ -104,6 +105,7 @@ async def test_openapi_describes_everything(tmp_path: Path) -> None:
     async with gateway(settings(tmp_path)) as found:
         api = (await found.http.get("/openapi.json")).json()
         paths = {"/cameras", "/cameras/{camera_id}", "/events", "/detections", "/flow", "/ledger", "/analyze"}
+        paths |= {"/replays", "/replays/{replay_id}"}
         assert paths | {"/models", "/jobs/{job_id}", "/livez", "/readyz", "/metrics"} == set(api["paths"])
         for path, methods in api["paths"].items():
             for method in methods.values():

@@ -16,14 +16,13 @@ _SHOWN: Final = 40
 
 def show(found: Sequence[Again]) -> None:
     console = Console()
-    table = Table("camera", "from", "to", "")
+    table = Table("camera", "")
     for column in ("same", "gained", "lost", "changed"):
         table.add_column(column, justify="right")
     for again in found:
-        about = [again.span.camera, rfc3339(again.span.from_ns), rfc3339(again.until_ns)]
-        for kind, counts in again.comparison.counts().items():
-            table.add_row(*about, kind, *(str(count) for count in counts.values()))
-            about = ["", "", ""]
+        about = again.span.camera, rfc3339(again.span.from_ns), rfc3339(again.until_ns), ""
+        for line, (kind, counts) in zip(about, again.comparison.counts().items(), strict=True):
+            table.add_row(line, kind, *(str(count) for count in counts.values()))
         table.add_section()
     console.print(table)
     events = sorted(

@@ -38,6 +38,8 @@ class KeyframeNotes:
         self._url, self._topic = url, topic
         self._waiting: deque[tuple[str, int, int]] = deque(maxlen=_WAITING)
         self._task: asyncio.Task[None] | None = None
+        self.away = False
+        """the last notes were not taken"""
 
     def note(self, camera: str, offset: int, captured_ns: int) -> None:
         """At once; a second later it is written."""
@@ -53,7 +55,6 @@ class KeyframeNotes:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        away = False
         while True:
             await asyncio.sleep(_FLUSH_SECONDS)
             if not self._waiting:
@@ -63,11 +64,11 @@ class KeyframeNotes:
             try:
                 async with asyncio.timeout(_WRITE_TIMEOUT_SECONDS):
                     await self._write(notes)
-                away = False
+                self.away = False
             except (redis.RedisError, OSError, ValueError) as error:
-                if not away:
+                if not self.away:
                     _log.warning("keyframes are not indexed", why=f"{type(error).__name__}: {error}")
-                away = True
+                self.away = True
 
     async def _write(self, notes: list[tuple[str, int, int]]) -> None:
         kept_ms = self._topic.retention_ms

@@ -29,18 +29,19 @@ from replay.compare import content
 from replay.log import LogGoneError, PartitionLog
 from replay.past import Key, Outcome, checkpoints, published
 from replay.span import locate
-from runtime.kafka import producer
+from runtime.kafka import consumer, create_topics, producer
 from schemas.messages import Event
 from schemas.partition import partition_of
 from schemas.results import headers_of, to_json
-from schemas.topics import DETECTIONS, EVENTS, FRAMES, LEDGER, PARTITIONS
+from schemas.topics import DAY_MS, DETECTIONS, EVENTS, FRAMES, LEDGER, MAX_RESULT_BYTES, PARTITIONS, Topic
 from tests.replay.camera_log import FPS, SECOND_NS, gops, publish, records, wait_for_ledger
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).resolve().parents[2]
-CAMERA = "again"
+CAMERA, SECOND = "again", "beside"
 SECONDS = 30
+FRAME_MS = 1000 / FPS
 
 
 class Past(msgspec.Struct):
@@ -52,6 +53,14 @@ class Past(msgspec.Struct):
     @property
     def bootstrap(self) -> str:
         return self.stack.addresses.kafka_bootstrap
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "REWATCH_KAFKA": self.bootstrap,
+            "REWATCH_TRITON": self.stack.addresses.triton_grpc,
+        }
 
     def again(self, start: float, end: float, **more: Any) -> Again:
         """Seconds since the beginning."""
@@ -82,14 +91,9 @@ class Past(msgspec.Struct):
         return code, answer
 
     def said(self, *words: str) -> tuple[int, str]:
-        environment = {
-            **os.environ,
-            "REWATCH_KAFKA": self.bootstrap,
-            "REWATCH_TRITON": self.stack.addresses.triton_grpc,
-        }
         done = subprocess.run(
             [sys.executable, "-m", "cli.main", *words],
-            capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=120,
+            capture_output=True, text=True, check=False, cwd=ROOT, env=self.environment, timeout=120,
         )  # fmt: skip
         assert done.stdout, done.stderr
         return done.returncode, done.stdout
@@ -104,11 +108,14 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
     shutil.copytree(ROOT / "triton_models" / "junction-yolo", repository / "junction-yolo")
     begin_ns = time.time_ns() - 600 * SECOND_NS
     log = records(CAMERA, SECONDS, begin_ns, gap_after=5)
+    beside = [msgspec.structs.replace(record, camera=SECOND) for record in log[: 12 * FPS]]
     with Stack(services=("kafka", "triton"), model_repository=repository, models=("junction-yolo",)) as stack:
         Processes(stack, ("worker",)).start()
         publish(stack, log)
         # the last GOP stays open: nothing has come after it
         wait_for_ledger(stack, CAMERA, gops(log) - 1)
+        publish(stack, beside)
+        wait_for_ledger(stack, SECOND, gops(beside) - 1)
         time.sleep(1)
         yield Past(stack, begin_ns)
 
@@ -154,6 +161,30 @@ def test_a_backtest_says_what_would_have_been_and_publishes_nothing(past: Past, 
     assert {event["rule"] for event in gained} == {"middle"}
     assert report["counts"]["Event"]["lost"] > 0, "the first rules' events do not happen under these"
     assert len(read_all(past.bootstrap, [EVENTS.name, DETECTIONS.name, LEDGER.name])) == before
+
+
+def test_a_backtest_of_many_names_the_one_that_failed_and_shows_the_others(past: Past, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yml"
+    rules.write_text("rules:\n- {kind: line, name: middle, start: [0.0, 0.6], end: [1.0, 0.6]}\n")
+    words = (
+        "backtest", "--camera", CAMERA, "--camera", "nobody", "--camera", SECOND, "--from", past.at(0), "--to",
+        past.at(8), "--rules", str(rules),
+    )  # fmt: skip
+    code, answer = past.rewatch(*words)
+    assert code == 1
+    assert [report["camera"] for report in answer["cameras"]] == [CAMERA, SECOND]
+    assert answer["failed"] == [{"camera": "nobody", "error": "the log holds nothing of camera nobody"}]
+    alone, second = answer["cameras"]
+    assert alone["counts"]["Event"]["gained"] > 0
+    assert second["counts"]["Event"] == alone["counts"]["Event"], "the same pictures, and nobody's company matters"
+    code, said = past.said(*words)
+    assert code == 1
+    assert CAMERA in said
+    assert SECOND in said
+    lines = [line.split() for line in said.splitlines() if line.startswith(("gained", "lost", "changed"))]
+    assert {line[2] for line in lines} == {CAMERA, SECOND}
+    times = [line[1] for line in lines]
+    assert times == sorted(times)
 
 
 def test_a_replay_revises_and_the_next_one_takes_it_back(past: Past, tmp_path: Path) -> None:
@@ -204,6 +235,49 @@ def test_into_a_topic_of_its_own(past: Past) -> None:
     assert len(records) == answer["published"]
     assert kinds.count(b"rewatch.detections.v1") == answer["frames"]
     assert len(read_all(past.bootstrap, [EVENTS.name, DETECTIONS.name])) == before
+
+
+def test_a_paced_replay_can_be_watched(past: Past) -> None:
+    """Results come while it runs, in their order, none before its time."""
+    seconds, speed = 8, 2
+    create_topics(past.bootstrap, [Topic("live-again", PARTITIONS, "delete", DAY_MS, MAX_RESULT_BYTES, "")], 1)
+    words = ("replay", "--camera", CAMERA, "--from", past.at(6), "--to", past.at(6 + seconds), "--into", "live-again")
+    running = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", *words, "--speed", f"{speed}x", "--json"],
+        stdout=subprocess.PIPE, text=True, cwd=ROOT, env=past.environment,
+    )  # fmt: skip
+    begun_ms = time.time() * 1000
+    watcher = consumer(past.bootstrap, "watcher", **{"enable.partition.eof": False})
+    watcher.assign([TopicPartition("live-again", partition_of(CAMERA.encode(), PARTITIONS), 0)])
+    first = None
+    while first is None or first.error() is not None:
+        assert running.poll() is None, "it ended before a consumer saw anything"
+        first = watcher.poll(0.1)
+    assert running.poll() is None
+    watcher.close()
+    stdout, _ = running.communicate(timeout=120)
+    answer = json.loads(stdout)
+    records = read_all(past.bootstrap, ["live-again"])
+    assert len(records) == answer["published"]
+    boxes = [record for record in records if record.headers["ce_type"] == b"rewatch.detections.v1"]
+    times = [record.json()["captured_ns"] for record in boxes]
+    assert times == sorted(times)
+    assert len(boxes) == answer["frames"] >= seconds * FPS - 1
+    for record, captured_ns in zip(boxes, times, strict=True):
+        due_ms = begun_ms + (captured_ns - past.begin_ns - 6 * SECOND_NS) / 1e6 / speed
+        assert record.timestamp_ms >= due_ms - FRAME_MS, "later it may be"
+    twice = table(past)
+    again = past.again(6.0, 6.0 + seconds, follow=False)
+    assert {key: content(message) for key, message in again.found.items()}.items() <= twice.items()
+    published = {(record.headers["ce_id"], record.value) for record in records}
+    assert published == {(dict(headers_of(message))["ce_id"], to_json(message)) for message in again.found.values()}
+
+
+@pytest.mark.parametrize("topic", [EVENTS.name, "a b", "__consumer_offsets"])
+def test_into_no_topic_that_is_something_else(past: Past, topic: str) -> None:
+    code, answer = past.rewatch("replay", "--camera", CAMERA, "--from", past.at(0), "--to", past.at(5), "--into", topic)
+    assert code == 1
+    assert "is no name for a topic of replayed results" in answer["error"]
 
 
 def test_every_event_proves_itself_and_a_forged_one_does_not(past: Past) -> None:

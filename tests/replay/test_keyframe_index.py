@@ -139,6 +139,7 @@ async def test_whatever_redis_says_the_answer_is_the_same(log: Log) -> None:
         assert [log.locate(at_ns, known) for at_ns in times] == truth, "a stopped one"
     finally:
         log.stack.service("redis").start()
+        log.stack.service("redis").wait_ready()
 
 
 async def test_notes_outlive_redis_and_are_kept_as_long_as_the_frames(log: Log) -> None:
@@ -162,6 +163,7 @@ async def test_notes_outlive_redis_and_are_kept_as_long_as_the_frames(log: Log) 
         while not notes.away:  # noqa: ASYNC110 as an operator would see it
             await asyncio.sleep(0.05)
     server.start()
+    server.wait_ready()
     async with asyncio.timeout(60):
         while KeyframeIndex(url).before(FRAMES.name, CAMERA, now_ns + 2 * SECOND_NS) != 11:
             notes.note(CAMERA, 11, now_ns + 2 * SECOND_NS)

@@ -25,12 +25,9 @@ def show(found: Sequence[Again]) -> None:
             table.add_row(line, kind, *(str(count) for count in counts.values()))
         table.add_section()
     console.print(table)
-    events = sorted(
-        ((_event(difference).captured_ns, again.span.camera, difference) for again in found for difference in
-         again.comparison.differences if difference.key.kind == "Event"),
-        key=lambda one: one[:2],
-    )  # fmt: skip
-    for _, _, difference in events[:_SHOWN]:
+    differences = [one for again in found for one in again.comparison.differences if one.key.kind == "Event"]
+    events = sorted(differences, key=lambda one: (_event(one).captured_ns, _event(one).camera))
+    for difference in events[:_SHOWN]:
         console.print(_line(difference), highlight=False)
     if len(events) > _SHOWN:
         console.print(f"and {len(events) - _SHOWN} more; --json has all")

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from processors.errors import WindowFailedError
 from processors.keyframe_index import KeyframeIndex
 from processors.ports import Detector
 from replay.again import Again, look_again
@@ -39,6 +40,12 @@ async def carry_out(
     if request.kind == "backtest" and request.into:
         raise ValueError("a backtest publishes nothing")
     check_changes(request.changes)
+    if "model" in request.changes:
+        # with a model that nobody serves all windows would fail, and the whole past be taken back
+        try:
+            await detector.contract(request.changes["model"])
+        except WindowFailedError as error:
+            raise ValueError(str(error)) from error
     stream = None
     if request.into:
         stream = _Stream(

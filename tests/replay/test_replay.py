@@ -344,6 +344,12 @@ def test_wrong_times_and_cameras_are_said_clearly(past: Past) -> None:
     code, answer = past.rewatch("replay", "--camera", CAMERA, "--from", past.at(-100), "--to", past.at(-90))
     assert code == 1
     assert "frames begins at" in answer["error"]
+    before = len(read_all(past.bootstrap, [EVENTS.name, DETECTIONS.name, LEDGER.name]))
+    span = ("--camera", CAMERA, "--from", past.at(5), "--to", past.at(6))
+    code, answer = past.rewatch("replay", *span, "--model", "typo")
+    assert code == 1
+    assert "model typo is not served" in answer["error"]
+    assert len(read_all(past.bootstrap, [EVENTS.name, DETECTIONS.name, LEDGER.name])) == before
     code, answer = past.rewatch("replay", "--camera", CAMERA, "--from", past.at(5), "--to", past.at(4))
     assert (code, answer["error"]) == (1, "the end is not after the beginning")
 

@@ -142,7 +142,7 @@ def _access_unit(camera: str, data: bytes, fields: "_Fields") -> AccessUnit:
         captured_ns=fields.integer("captured_ns"),
         data=data,
         analysis=analysis,
-        traceparent=None if trace is None else trace.decode("ascii", "replace"),
+        traceparent=None if trace is None else trace.decode("ascii", "ignore"),
     )
 
 

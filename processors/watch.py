@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from processors.commit_points import Partition
 from processors.errors import FatalError
+from processors.pace import MeasuredPace
 from processors.ports import Publisher
 from processors.triton import TritonDetector
 from processors.watchdog import LoopWatch, StuckDetector
@@ -21,6 +22,8 @@ from schemas.messages import Heartbeat
 _log = logger("watch")
 
 HEARTBEAT_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 0.25
+"""how exactly the arrival of records is known that wait"""
 
 
 class Watch:
@@ -31,13 +34,14 @@ class Watch:
         worker: CameraWorker,
         detector: TritonDetector,
         publisher: Publisher,
+        pace: MeasuredPace,
         consumer: Callable[[], Any],
         crashed: list[BaseException],
         crash: Callable[[BaseException], None],
     ) -> None:
         self._process = process
         self._worker, self._detector, self._publisher = worker, detector, publisher
-        self._consumer = consumer
+        self._pace, self._consumer = pace, consumer
         self._crashed, self._crash = crashed, crash
         self._stuck = StuckDetector()
         self._loop_watch = LoopWatch(_end_at_once)
@@ -69,7 +73,14 @@ class Watch:
     async def _beat(self) -> None:
         while True:
             await self._publisher.publish(
-                Heartbeat(self._process, "worker", socket.gethostname(), os.getpid(), self._worker.cameras, {}),
+                Heartbeat(
+                    self._process,
+                    "worker",
+                    socket.gethostname(),
+                    os.getpid(),
+                    self._worker.cameras,
+                    self._pace.details(),
+                ),
                 [],
                 lambda: None,
             )
@@ -77,18 +88,22 @@ class Watch:
 
     async def _measure_lag(self) -> None:
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(LOOK_SECONDS)
             self._loop_watch.tick()
             consumer = self._consumer()
             assignment = consumer.assignment()
             self._assigned = self._assigned or bool(assignment)
             self._stuck.keep({(tp.topic, tp.partition) for tp in assignment})
+            ends: dict[Partition, tuple[int, int, int]] = {}
             for tp in assignment:
-                position = self._worker.position((tp.topic, tp.partition))
+                partition = tp.topic, tp.partition
+                position, safe = self._worker.position(partition), self._worker.safe(partition)
                 high = consumer.highwater(tp)
-                if position is not None and high is not None:
+                if position is not None and safe is not None and high is not None:
+                    ends[partition] = high, position, safe
                     WORKER_LAG.labels(tp.topic, str(tp.partition)).set(max(0, high - position))
-                    self._end_if_stuck((tp.topic, tp.partition), position, high)
+                    self._end_if_stuck(partition, position, high)
+            self._pace.look(ends, self._worker.cameras, asyncio.get_running_loop().time())
 
     def _end_if_stuck(self, partition: Partition, position: int, high: int) -> None:
         now = asyncio.get_running_loop().time()

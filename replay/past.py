@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from processors.chain import MEMORY_NS
 from replay.log import PartitionLog
 from replay.span import Span
 from schemas.messages import AnalysisLedger, Checkpoint, Detections, EndLedger, Event, Flow, IngestLedger, LedgerEntry
@@ -21,6 +22,8 @@ _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     FLOW.name: msgspec.json.Decoder(Flow),
     LEDGER.name: msgspec.json.Decoder(LedgerEntry),
 }
+_END: Final = 2**63
+_MINUTE_NS: Final = 60_000_000_000
 _EARLY_MS: Final = 5_000
 """clocks of two machines differ"""
 
@@ -39,6 +42,13 @@ def time_of(message: Outcome) -> int:
     return message.minute_ns if isinstance(message, Flow) else message.captured_ns
 
 
+def lies_in(message: Outcome, span: Span) -> bool:
+    """It speaks of something in the span or behind it; of a flow row's minute the end is enough."""
+    if isinstance(message, Flow):
+        return message.minute_ns + _MINUTE_NS > span.from_ns and keyframe_of(message) >= span.keyframe_offset
+    return message.captured_ns >= span.from_ns
+
+
 def keyframe_of(message: Outcome) -> int:
     """Offset of the keyframe whose GOP it comes from; of a gap, or of what an end brought out, that record's own."""
     return message.keyframe_offset if isinstance(message, AnalysisLedger) else message.provenance.keyframe_offset
@@ -47,8 +57,8 @@ def keyframe_of(message: Outcome) -> int:
 def published(
     bootstrap: str, span: Span, until_offset: int, topics: Collection[str] = tuple(_DECODERS)
 ) -> dict[Key, Outcome]:
-    """The newest revision of every result of the span's camera, from the capture time `span.from_ns` on, that comes
-    from a GOP in front of `until_offset`."""
+    """The newest revision of every result of the span's camera that lies in it or behind it and comes from a GOP in
+    front of `until_offset`."""
     found: dict[Key, Outcome] = {}
     for topic, decoder in _DECODERS.items():
         if topic not in topics:
@@ -65,7 +75,7 @@ def published(
                         continue
                     if isinstance(message, IngestLedger | EndLedger):
                         continue
-                    if time_of(message) < span.from_ns or not _of_the_log(message, span):
+                    if not lies_in(message, span) or not _of_the_log(message, span):
                         continue
                     if keyframe_of(message) >= until_offset:
                         continue
@@ -75,14 +85,26 @@ def published(
     return found
 
 
-def repaired(bootstrap: str, span: Span, since_ns: int) -> list[int]:
-    """Keyframe offsets of the GOPs in front of the span, since then, that a replay has analysed after a failure: the
-    live checkpoints behind them know nothing of it."""
-    before = msgspec.structs.replace(
-        span, from_ns=since_ns, stamped_ms=span.stamped_ms - (span.from_ns - since_ns) // 1_000_000
-    )
-    entries = published(bootstrap, before, span.keyframe_offset, (LEDGER.name,)).values()
-    return [entry.keyframe_offset for entry in entries if isinstance(entry, AnalysisLedger) and entry.revision > 0]
+def doubtful(bootstrap: str, span: Span) -> int:
+    """Offset of the keyframe from which on, up to the span, live checkpoints are not to be believed; the span's own
+    where they are. They are not behind what a replay has revised, of which they know nothing, nor behind what was shed,
+    as far as a state remembers."""
+    first, first_ns, low_ns = span.keyframe_offset, span.from_ns, span.from_ns
+    while first_ns - MEMORY_NS < low_ns:
+        low_ns = first_ns - max(MEMORY_NS, span.from_ns - first_ns)
+        stamped_ms = span.stamped_ms - (span.from_ns - low_ns) // 1_000_000
+        before = msgspec.structs.replace(span, keyframe_offset=0, from_ns=low_ns, stamped_ms=stamped_ms)
+        for message in published(bootstrap, before, first).values():
+            if message.revision > 0 or (isinstance(message, AnalysisLedger) and message.shed):
+                first, first_ns = min(first, keyframe_of(message)), min(first_ns, time_of(message))
+    return first
+
+
+def shed(bootstrap: str, span: Span) -> dict[int, int]:
+    """Of the span and behind it, GOPs that are shed until now: capture time by keyframe offset, in order."""
+    entries = published(bootstrap, span, _END, (LEDGER.name,)).values()
+    found = {e.keyframe_offset: e.captured_ns for e in entries if isinstance(e, AnalysisLedger) and e.shed}
+    return dict(sorted(found.items()))
 
 
 def checkpoints(bootstrap: str, span: Span) -> list[Checkpoint]:

@@ -1,11 +1,11 @@
-"""The replayer process: failed windows are tried again by themselves, until they succeed or are given up.
+"""The replayer process: failed windows are tried again by themselves, until they succeed or are given up, and what was
+shed is looked at when there is room.
 
 What is to be done is a topic, what is done its committed offset: nothing is lost with the process. One window at a
 time; several processes share the partitions.
 """
 
 import asyncio
-import time
 from typing import Any, Final
 
 import msgspec
@@ -13,29 +13,29 @@ from confluent_kafka import KafkaError, KafkaException
 
 from processors.ports import Detector
 from processors.triton import TritonDetector
+from replay.lane import Backfills, Desk, Failures, Lane
 from replay.log import LogSilentError
 from replay.publish import PublishError, publish_failure
-from replay.window import due_ms, try_again
+from replay.room import crowded
+from replay.window import try_again
 from runtime.config import Settings
 from runtime.health import HealthServer
 from runtime.kafka import consumer
 from runtime.logging import logger
-from runtime.metrics import REPLAY_WAITING, REPLAY_WINDOWS
 from schemas.messages import FailedWindow
 from schemas.topics import FAILED_WINDOWS
 
-GROUP: Final = "rewatch-replayer"
 _POLL_SECONDS: Final = 0.5
 _LONGEST_ATTEMPT_MS: Final = 3_600_000
 _log = logger("replayer")
 
 
 class Replayer:
-    def __init__(self, settings: Settings, detector: Detector) -> None:
-        self._settings, self._detector = settings, detector
+    def __init__(self, settings: Settings, detector: Detector, lane: Lane) -> None:
+        self._settings, self._detector, self._lane = settings, detector, lane
         self._consumer = consumer(
             settings.kafka,
-            GROUP,
+            lane.group,
             **{
                 "auto.offset.reset": "earliest",
                 "enable.partition.eof": False,
@@ -84,27 +84,18 @@ class Replayer:
         except msgspec.DecodeError as error:
             _log.error("unreadable failed window", offset=message.offset(), why=str(error))
             return
-        if window.given_up:
+        if window.given_up or not self._lane.takes(window):
             return
-        REPLAY_WAITING.set(1)
-        await asyncio.sleep(max(0.0, due_ms(window, message.timestamp()[1]) / 1000 - time.time()))
-        REPLAY_WAITING.set(0)
-        about = {"camera": window.camera, "keyframe_offset": window.keyframe_offset, "attempt": window.attempt + 1}
-        failure = await self._patiently(window)
-        if failure is None:
-            outcome = "repaired"
-            _log.info("window repaired", **about)
-        else:
-            outcome = "given_up" if failure.given_up else "failed"
-            _log.warning("window failed again", given_up=failure.given_up, why=failure.reason, **about)
-        REPLAY_WINDOWS.labels(window.camera, outcome).inc()
+        async with self._lane.turn(window, message.timestamp()[1]):
+            failure = await self._patiently(window)
+        self._lane.looked(window, failure)
 
     async def _patiently(self, window: FailedWindow) -> FailedWindow | None:
         """While Kafka does not answer, an attempt does not count."""
         while True:
             try:
                 failure = await try_again(self._settings.kafka, self._detector, window, self._settings.decode_threads)
-                if failure is not None:
+                if failure is not None and not failure.shed:
                     await asyncio.to_thread(publish_failure, self._settings.kafka, failure)
                 self.trouble = ""
                 return failure
@@ -123,22 +114,28 @@ class Replayer:
 
     def _assigned(self, _: object, partitions: list[Any]) -> None:
         self.joined = True
+        self._lane.assigned()
         _log.info("assigned", partitions=len(partitions))
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """The composition root."""
     detector = TritonDetector(settings.triton, settings.triton_shared_memory)
-    replayer = Replayer(settings, detector)
+    desk = Desk()
+    lanes = (Failures(desk), Backfills(desk, lambda: crowded(settings.kafka)))
+    replayers = [Replayer(settings, detector, lane) for lane in lanes]
 
     def ready() -> str:
-        return replayer.trouble if replayer.joined else "no partitions assigned yet"
+        troubles = [one.trouble if one.joined else "no partitions assigned yet" for one in replayers]
+        return "; ".join(filter(None, troubles))
 
     health = HealthServer(settings.http_host, settings.http_port, lambda: "", ready)
     await health.start()
     _log.info("listening", port=health.port)
     try:
-        await replayer.run(stop)
+        async with asyncio.TaskGroup() as running:
+            for replayer in replayers:
+                running.create_task(replayer.run(stop))
     finally:
         await health.stop()
         await detector.stop()

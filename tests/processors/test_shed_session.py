@@ -21,9 +21,9 @@ def times(walk: Walk) -> set[int]:
     return {message.captured_ns for message in walk.of(Detections) if isinstance(message, Detections)}
 
 
-@pytest.mark.parametrize("options", [{}, {"preset": "medium", "bf": "2"}], ids=["in order", "reordered"])
-async def test_every_level_leaves_more_out_and_accounts_for_it(options: dict[str, str]) -> None:
-    records = [*numbered(clip(50, **options)), (900, END)]
+@pytest.mark.parametrize("bf", ["0", "2"], ids=["in order", "reordered"])
+async def test_every_level_leaves_more_out_and_accounts_for_it(bf: str) -> None:
+    records = [*numbered(clip(50, preset="medium", bf=bf)), (900, END)]
     whole = await Walk().run(records)
     walk = await Walk(pace=FakePace(0, 1, 2, 3)).run(records)
     assert [(one.consumed, one.decoded, one.inferred, one.skipped, one.failed) for one in entries(walk)] == [

@@ -49,6 +49,9 @@ async def backfill(bootstrap: str, detector: Detector, window: FailedWindow, thr
             await asyncio.to_thread(publish_failure, bootstrap, failure)
     if again.met:
         left = msgspec.structs.replace(window, last_offset=again.end_offset, state="", reason="")
+        # how far the live checkpoints differed: later replays ask
+        met = msgspec.structs.replace(left, attempt=window.attempt + 1, reason=f"{SHED}done", given_up=True)
+        await _publish_left(bootstrap, met)
     else:
         # first: the revisions make the window look done
         left = await _publish_left(bootstrap, _behind(window, again))

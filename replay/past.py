@@ -9,9 +9,19 @@ from msgspec import Struct
 from processors.chain import MEMORY_NS
 from replay.log import PartitionLog
 from replay.span import Span
-from schemas.messages import AnalysisLedger, Checkpoint, Detections, EndLedger, Event, Flow, IngestLedger, LedgerEntry
+from schemas.messages import (
+    AnalysisLedger,
+    Checkpoint,
+    Detections,
+    EndLedger,
+    Event,
+    FailedWindow,
+    Flow,
+    IngestLedger,
+    LedgerEntry,
+)
 from schemas.results import identity
-from schemas.topics import CHECKPOINTS, DETECTIONS, EVENTS, FLOW, LEDGER
+from schemas.topics import CHECKPOINTS, DETECTIONS, EVENTS, FAILED_WINDOWS, FLOW, LEDGER
 
 Outcome = Detections | Event | Flow | AnalysisLedger
 """the results that a replay may revise"""
@@ -87,17 +97,35 @@ def published(
 
 def doubtful(bootstrap: str, span: Span) -> int:
     """Offset of the keyframe from which on, up to the span, live checkpoints are not to be believed; the span's own
-    where they are. They are not behind what a replay has revised, of which they know nothing, nor behind what was shed,
-    as far as a state remembers."""
+    where they are. They are not behind what was shed, or repaired by a replay of which they know nothing: as far as a
+    state remembers, and as far as a backfill has found them to differ."""
     first, first_ns, low_ns = span.keyframe_offset, span.from_ns, span.from_ns
     while first_ns - MEMORY_NS < low_ns:
         low_ns = first_ns - max(MEMORY_NS, span.from_ns - first_ns)
         stamped_ms = span.stamped_ms - (span.from_ns - low_ns) // 1_000_000
         before = msgspec.structs.replace(span, keyframe_offset=0, from_ns=low_ns, stamped_ms=stamped_ms)
-        for message in published(bootstrap, before, first).values():
-            if message.revision > 0 or (isinstance(message, AnalysisLedger) and message.shed):
-                first, first_ns = min(first, keyframe_of(message)), min(first_ns, time_of(message))
-    return first
+        for entry in published(bootstrap, before, first, (LEDGER.name,)).values():
+            if isinstance(entry, AnalysisLedger) and (entry.revision > 0 or entry.shed):
+                first, first_ns = min(first, entry.keyframe_offset), min(first_ns, entry.captured_ns)
+    return min(first, *_looked_at(bootstrap, span), span.keyframe_offset)
+
+
+def _looked_at(bootstrap: str, span: Span) -> list[int]:
+    """Where the backfills began that have gone over the span's beginning."""
+    found = []
+    with PartitionLog(bootstrap, FAILED_WINDOWS.name, span.partition) as log:
+        for records in log.read(log.at(span.stamped_ms - _EARLY_MS)):
+            for record in records:
+                if record.key != span.camera.encode():
+                    continue
+                try:
+                    window = msgspec.json.decode(record.value, type=FailedWindow)
+                except msgspec.DecodeError:
+                    continue
+                over = window.keyframe_offset <= span.keyframe_offset < window.last_offset
+                if window.shed and window.topic == span.topic and over:
+                    found.append(window.keyframe_offset)
+    return found
 
 
 def shed(bootstrap: str, span: Span) -> dict[int, int]:

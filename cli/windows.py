@@ -1,4 +1,4 @@
-"""`rewatch windows`: what could not be analysed, and what became of it."""
+"""`rewatch windows`: what could not be analysed, or was left for later, and what became of it."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from schemas.topics import FAILED_WINDOWS, LEDGER
 
 class FailedState(msgspec.Struct, frozen=True):
     state: str
-    """waiting, repaired, given up"""
+    """waiting, repaired, given up; shed, backfilled"""
     window: FailedWindow
     """the latest attempt"""
 
@@ -24,7 +24,7 @@ def windows(
     camera: Annotated[str | None, typer.Option(help="One camera; default: all.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line instead of a table.")] = False,
 ) -> None:
-    """Failed windows that the log still knows, and what became of them."""
+    """Failed and shed windows that the log still knows, and what became of them."""
     found = states(reached().kafka, camera)
     if as_json:
         for one in found:
@@ -41,7 +41,8 @@ def windows(
 
 
 def states(bootstrap: str, camera: str | None = None) -> list[FailedState]:
-    """By camera and offset. A window is repaired when its newest ledger entry has no failed frame."""
+    """By camera and offset. A failed window is repaired when its newest ledger entry has no failed frame; a shed one is
+    backfilled when its entry does not say shed."""
     latest: dict[tuple[str, int, int], FailedWindow] = {}
     ledger: dict[tuple[str, int, int], AnalysisLedger] = {}
     for record in read_all(bootstrap, [FAILED_WINDOWS.name, LEDGER.name]):
@@ -65,6 +66,10 @@ def states(bootstrap: str, camera: str | None = None) -> list[FailedState]:
 
 
 def _state(window: FailedWindow, entry: AnalysisLedger | None) -> str:
-    if entry is not None and entry.revision > 0 and entry.failed == 0:
+    if window.shed and entry is not None and not entry.shed:
+        return "backfilled"
+    if not window.shed and entry is not None and entry.revision > 0 and entry.failed == 0:
         return "repaired"
-    return "given up" if window.given_up else "waiting"
+    if window.given_up:
+        return "given up"
+    return "shed" if window.shed else "waiting"

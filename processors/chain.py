@@ -16,6 +16,10 @@ from vision.scene import Fact, Scene
 STATE_VERSION: Final = 2
 """Rises when a checkpoint's state changes shape; an older one is then not restored but started cold."""
 
+MEMORY_NS: Final = 90_000_000_000
+"""how far back a state usually knows something: a minute that is being counted, tracks and lights of half a minute.
+Where it must be exact, states are compared."""
+
 EVENT_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:rewatch:event")
 
 _STEPS: Final[dict[type[Any], Any]] = {LineRule: line, ZoneRule: zone, RedLightRule: red_light}

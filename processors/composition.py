@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from processors.agents.camera import camera_agent
 from processors.app import ProgressApp, build_app
 from processors.keyframe_index import KeyframeNotes
+from processors.pace import MeasuredPace
 from processors.publisher import KafkaPublisher
 from processors.session import SessionPorts
 from processors.triton import TritonDetector
@@ -51,11 +52,13 @@ def build_worker(settings: Settings) -> ProgressApp:
         detector = TritonDetector(settings.triton, settings.triton_shared_memory)
         exit_stack.push_async_callback(detector.stop)
         threads = exit_stack.enter_context(ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode"))
-        worker.start(SessionPorts(detector, publisher, threads, time.time_ns, settings.frames_in_flight))
+        # nobody waits for the frames of an upload: they are never left out
+        pace = MeasuredPace(settings.latency_budget_ms if topic is FRAMES else 0, time.time_ns)
+        worker.start(SessionPorts(detector, publisher, threads, time.time_ns, settings.frames_in_flight, pace=pace))
         exit_stack.push_async_callback(worker.stop)
         await keyframes.start()
         exit_stack.push_async_callback(keyframes.stop)
-        watch = Watch(settings, worker, detector, lambda: app.consumer, crashed, crash)
+        watch = Watch(settings, worker, detector, pace, lambda: app.consumer, crashed, crash)
         await watch.start()
         exit_stack.push_async_callback(watch.stop)
 

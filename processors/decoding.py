@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from processors.ports import ModelContract
 from processors.sampling import bucket
+from processors.shedding import KEYFRAMES_ONLY, STRIDES
 from schemas.analysis import Analysis
 from schemas.messages import AccessUnit
 from vision import signal
@@ -16,7 +17,7 @@ from vision.letterbox import Letterbox
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A decoded frame. `image` is None when the frame is not sampled."""
+    """A decoded frame. `image` is None when the frame is not inferred."""
 
     captured_ns: int
     pts: int
@@ -25,6 +26,8 @@ class Prepared(msgspec.Struct, frozen=True):
     height: int
     image: NDArray[np.uint8] | None
     signals: dict[str, str]
+    shed: bool = False
+    """it is sampled, but for later"""
 
 
 class GopReader:
@@ -38,15 +41,24 @@ class GopReader:
         self.undecodable = 0
         """of the GOP that was closed last"""
         self.last_bucket = last_bucket
-        """part of the checkpoint: where sampling goes on"""
+        """part of the checkpoint: where sampling goes on, whatever is shed"""
+        self._level = 0
+        self._sampled = 0
+        """of the open GOP"""
 
-    def open(self, unit: AccessUnit) -> None:
+    def open(self, unit: AccessUnit, level: int = 0) -> None:
         self._decoder, self.undecodable = GopDecoder(unit.codec), 0
+        self._level, self._sampled = level, 0
 
     def read(self, unit: AccessUnit) -> list[Prepared]:
         """Raises CorruptAccessUnit."""
         assert self._decoder is not None
-        return [self._prepare(picture) for picture in self._decoder.decode(unit)]
+        if self._level < KEYFRAMES_ONLY:
+            return [self._prepare(picture) for picture in self._decoder.decode(unit)]
+        if not unit.keyframe:
+            return [self._passed(unit)]
+        pictures = self._decoder.decode(unit)
+        return [self._prepare(picture) for picture in pictures + self._decoder.flush()]
 
     def close(self) -> list[Prepared]:
         """The pictures that the decoder still holds. Raises CorruptAccessUnit."""
@@ -63,10 +75,13 @@ class GopReader:
     def _prepare(self, picture: Picture) -> Prepared:
         now = bucket(picture.captured_ns, self._analysis.sample_fps)
         sampled = self.last_bucket is None or now != self.last_bucket
-        image: NDArray[np.uint8] | None = None
-        signals: dict[str, str] = {}
+        shed = sampled and 0 < self._level < KEYFRAMES_ONLY and self._sampled % STRIDES[self._level] > 0
         if sampled:
             self.last_bucket = now
+            self._sampled += 1
+        image: NDArray[np.uint8] | None = None
+        signals: dict[str, str] = {}
+        if sampled and not shed:
             image = np.empty((self.contract.height, self.contract.width, 3), np.uint8)
             self._letterbox.from_frame(picture.frame, image)
             signals = {light.name: signal.read(picture.frame, light.region) for light in self._analysis.signals}
@@ -78,4 +93,13 @@ class GopReader:
             height=picture.frame.height,
             image=image,
             signals=signals,
+            shed=shed,
         )
+
+    def _passed(self, unit: AccessUnit) -> Prepared:
+        """Not even decoded: in order of decoding, a later frame may have come before it."""
+        now = bucket(unit.captured_ns, self._analysis.sample_fps)
+        shed = self.last_bucket is None or now > self.last_bucket
+        if shed:
+            self.last_bucket = now
+        return Prepared(unit.captured_ns, unit.pts, unit.index, unit.width, unit.height, None, {}, shed)

@@ -50,6 +50,42 @@ class Publisher(Protocol):
         ...
 
 
+class Pace(Protocol):
+    """How much of a camera this process has time for."""
+
+    def level(self, camera: str) -> int:
+        """Of the GOP that begins now: 0 all of it, else an index of `shedding.STRIDES`, or KEYFRAMES_ONLY."""
+        ...
+
+    def done(self, camera: str, record: tuple[str, int, int], received_ns: int, priority: int, objects: int) -> None:
+        """A frame of it has just come out. `record`: its topic, partition, offset."""
+        ...
+
+
+class FullPace:
+    """All of everything, however long it takes: uploads, replays."""
+
+    def level(self, camera: str) -> int:
+        return 0
+
+    def done(self, camera: str, record: tuple[str, int, int], received_ns: int, priority: int, objects: int) -> None:
+        pass
+
+
+class FakePace(FullPace):
+    """Levels as told, one a GOP; then 0. Keeps what was done."""
+
+    def __init__(self, *levels: int) -> None:
+        self._levels = list(levels)
+        self.done_offsets: list[int] = []
+
+    def level(self, camera: str) -> int:
+        return self._levels.pop(0) if self._levels else 0
+
+    def done(self, camera: str, record: tuple[str, int, int], received_ns: int, priority: int, objects: int) -> None:
+        self.done_offsets.append(record[2])
+
+
 class FakeDetector:
     """Answers from a function of the image. `failures` are raised first, one a call."""
 

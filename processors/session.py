@@ -15,7 +15,7 @@ import msgspec
 from processors.chain import STATE_VERSION, Chain, ChainState
 from processors.decoding import GopReader, Prepared
 from processors.errors import WindowFailedError
-from processors.ports import Detector, ModelContract, Publisher
+from processors.ports import Detector, FullPace, ModelContract, Pace, Publisher
 from processors.probation import Probation
 from processors.stepping import (
     Close,
@@ -27,6 +27,7 @@ from processors.stepping import (
     Origin,
     Reconfigure,
     SessionState,
+    Shed,
     Stepper,
     Work,
 )
@@ -49,6 +50,7 @@ class SessionPorts:
     """wall-clock in ns; for the `timing` header only, never for a result"""
     frames_in_flight: int = 3
     turns: Turns = field(default_factory=Turns)
+    pace: Pace = field(default_factory=FullPace)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class CameraSession:
         self.cold_start = ""
         """why a checkpoint was there and could not be used; empty otherwise"""
         chain_state = self._restore(restored) if restored is not None else None
-        self._stepper = Stepper(camera, ports.publisher, ports.clock, self._chain, chain_state)
+        self._stepper = Stepper(camera, ports.publisher, ports.clock, ports.pace, self._chain, chain_state)
 
     @property
     def poison(self) -> str:
@@ -227,7 +229,10 @@ class CameraSession:
                 window.refusal = refusal
                 return
         assert self._reader is not None
-        self._reader.open(unit)
+        window.level = self._ports.pace.level(self.camera)
+        if window.level:
+            await self._work.put(Shed(window, self._bucket))
+        self._reader.open(unit, window.level)
 
     async def _configure(self, offset: int, analysis: bytes) -> str:
         """Makes the keyframe's analysis the current one. Returns why that is not possible; empty when it was."""

@@ -8,12 +8,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.chain import Chain, ChainState, Inferred, event_id
+from processors.chain import MEMORY_NS, Chain, ChainState, Inferred, event_id
 from processors.decoding import Prepared
 from processors.errors import WindowFailedError
-from processors.ports import ModelContract, Publisher
+from processors.ports import ModelContract, Pace, Publisher
 from processors.window import Acknowledgements, Window
-from runtime.metrics import WORKER_EVENTS, WORKER_FRAMES, WORKER_STAGE
+from runtime.metrics import WORKER_EVENTS, WORKER_FRAMES, WORKER_SHED_FRAMES, WORKER_STAGE
 from schemas.messages import Detections, End, EndLedger, Event, Gap, Provenance
 from schemas.results import Result, headers_of
 from vision.boxes import from_output
@@ -75,6 +75,14 @@ class GapItem:
 
 
 @dataclass(frozen=True)
+class Shed:
+    """Of the window that opens now, frames will be left out."""
+
+    window: Window
+    bucket: int | None
+
+
+@dataclass(frozen=True)
 class Close:
     window: Window
     resume_offset: int
@@ -95,7 +103,7 @@ class Ending:
     origin: Origin
 
 
-Work = FrameItem | Reconfigure | ModelContract | Close | Mark | GapItem | Ending
+Work = FrameItem | Reconfigure | ModelContract | Shed | Close | Mark | GapItem | Ending
 
 
 @dataclass(frozen=True)
@@ -114,18 +122,22 @@ class Stepper:
         camera: str,
         publisher: Publisher,
         clock: Callable[[], int],
+        pace: Pace,
         chain: Chain | None,
         state: ChainState | None,
     ) -> None:
         self.camera = camera
         self._publisher = publisher
         self._clock = clock
+        self._pace = pace
         self._chain = chain
         self._state = state if state is not None else (chain.initial() if chain is not None else None)
         self._contract: ModelContract | None = None
         self._letterbox: Letterbox | None = None
         self._loose = Acknowledgements()
         """of what belongs to no GOP: rows closed by a change of configuration, gap events"""
+        self._doubted_ns: int | None = None
+        """capture time up to which the state may be that of a run that left something out"""
 
     async def run(self, work: "asyncio.Queue[Work]", closed: "asyncio.Queue[Closed]") -> None:
         while True:
@@ -141,6 +153,8 @@ class Stepper:
                     self._chain, self._state = item.chain, item.chain.initial()
                 case GapItem():
                     await self._gap(item.gap, item.origin)
+                case Shed():
+                    await self._say(item)
                 case Close():
                     await self._close(item, closed)
                 case Mark():
@@ -159,6 +173,8 @@ class Stepper:
             if not window.refusal:
                 window.skipped += 1
                 WORKER_FRAMES.labels(self.camera, "skipped").inc()
+                if frame.shed:
+                    WORKER_SHED_FRAMES.labels(self.camera).inc()
             return
         try:
             rows = await item.answer
@@ -204,6 +220,8 @@ class Stepper:
         window.inferred += 1
         WORKER_FRAMES.labels(self.camera, "inferred").inc()
         timing = self._timing(item, inferred_ns)
+        record = window.topic, window.partition, provenance.last_offset
+        self._pace.done(self.camera, record, item.received_ns, analysis.priority or 0, len(boxes))
         for output in outputs:
             if isinstance(output, Event):
                 WORKER_EVENTS.labels(self.camera, output.kind).inc()
@@ -251,8 +269,20 @@ class Stepper:
         for row in rows:
             await self._publish(row, self._loose, None, [])
 
+    async def _say(self, item: Shed) -> None:
+        """In advance: whatever becomes of this process, no result of such a GOP stands without it."""
+        window = item.window
+        doubted_ns = self._doubted_ns if self._doubted_ns is not None else window.captured_ns
+        remembered = window.captured_ns - doubted_ns <= MEMORY_NS
+        self._doubted_ns = window.captured_ns
+        said = Acknowledgements()
+        await self._publish(window.shed_window("" if remembered else self._saved(item.bucket)), said, None, [])
+        await said.all_delivered()
+
     async def _close(self, item: Close, closed: "asyncio.Queue[Closed]") -> None:
         window = item.window
+        if self._doubted_ns is None:
+            self._doubted_ns = window.captured_ns
         ledger = window.ledger()
         if ledger.failed:
             WORKER_FRAMES.labels(self.camera, "failed").inc(ledger.failed)

@@ -3,10 +3,11 @@
 import asyncio
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from processors.commit_points import Partition
 from processors.errors import FatalError
+from processors.pace import MeasuredPace
 from processors.triton import TritonDetector
 from processors.watchdog import LoopWatch, StuckDetector
 from processors.worker import CameraWorker
@@ -18,6 +19,9 @@ from runtime.metrics import WORKER_LAG
 
 _log = logger("watch")
 
+LOOK_SECONDS: Final = 0.25
+"""how exactly the arrival of records is known that wait"""
+
 
 class Watch:
     def __init__(
@@ -25,18 +29,19 @@ class Watch:
         settings: Settings,
         worker: CameraWorker,
         detector: TritonDetector,
+        pace: MeasuredPace,
         consumer: Callable[[], Any],
         crashed: list[BaseException],
         crash: Callable[[BaseException], None],
     ) -> None:
         self._worker, self._detector = worker, detector
-        self._consumer = consumer
+        self._pace, self._consumer = pace, consumer
         self._crashed, self._crash = crashed, crash
         self._stuck = StuckDetector()
         self._loop_watch = LoopWatch(_end_at_once)
         self._assigned = False
         self._health = HealthServer(settings.http_host, settings.http_port, self._live, self._ready)
-        self._heart = Heart(settings, "worker", lambda: worker.cameras)
+        self._heart = Heart(settings, "worker", lambda: worker.cameras, pace.details)
         self._measuring: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -64,18 +69,22 @@ class Watch:
 
     async def _measure_lag(self) -> None:
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(LOOK_SECONDS)
             self._loop_watch.tick()
             consumer = self._consumer()
             assignment = consumer.assignment()
             self._assigned = self._assigned or bool(assignment)
             self._stuck.keep({(tp.topic, tp.partition) for tp in assignment})
+            ends: dict[Partition, tuple[int, int, int]] = {}
             for tp in assignment:
-                position = self._worker.position((tp.topic, tp.partition))
+                partition = tp.topic, tp.partition
+                position, safe = self._worker.position(partition), self._worker.safe(partition)
                 high = consumer.highwater(tp)
-                if position is not None and high is not None:
+                if position is not None and safe is not None and high is not None:
+                    ends[partition] = high, position, safe
                     WORKER_LAG.labels(tp.topic, str(tp.partition)).set(max(0, high - position))
-                    self._end_if_stuck((tp.topic, tp.partition), position, high)
+                    self._end_if_stuck(partition, position, high)
+            self._pace.look(ends, self._worker.cameras, asyncio.get_running_loop().time())
 
     def _end_if_stuck(self, partition: Partition, position: int, high: int) -> None:
         now = asyncio.get_running_loop().time()

@@ -2,8 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Final
 
-from schemas.messages import AnalysisLedger, FailedWindow, Provenance
+from processors.chain import STATE_VERSION
+from schemas.messages import SHED, AnalysisLedger, FailedWindow, Provenance
+
+_SHED: Final = ("", "every second frame", "three of four frames", "all but the keyframe")
 
 
 class Acknowledgements:
@@ -38,6 +42,8 @@ class Window:
     keyframe_offset: int
     last_offset: int
     traceparent: str | None = None
+    level: int = 0
+    """how much of it is left out for later, see `processors.shedding`"""
     consumed: int = 0
     inferred: int = 0
     skipped: int = 0
@@ -54,6 +60,10 @@ class Window:
     @property
     def reason(self) -> str:
         return self.damage or self.refusal
+
+    @property
+    def shed(self) -> str:
+        return f"{SHED}{_SHED[self.level]}" if self.level else ""
 
     def take(self, index: int, offset: int) -> None:
         self.consumed += 1
@@ -87,7 +97,9 @@ class Window:
             topic=self.topic,
             partition=self.partition,
             keyframe_offset=self.keyframe_offset,
-            reason=self.reason or (f"{self.undecodable} leading pictures of an open GOP" if self.undecodable else ""),
+            reason=self.reason
+            or self.shed
+            or (f"{self.undecodable} leading pictures of an open GOP" if self.undecodable else ""),
         )
 
     def failed_window(self) -> FailedWindow:
@@ -101,4 +113,21 @@ class Window:
             first_offset=self.keyframe_offset,
             last_offset=self.last_offset,
             reason=self.reason,
+        )
+
+    def shed_window(self, state: str) -> FailedWindow:
+        """Said before the GOP is known. `state`: the chain's in front of it."""
+        return FailedWindow(
+            camera=self.camera,
+            session=self.session,
+            gop=self.gop,
+            topic=self.topic,
+            partition=self.partition,
+            keyframe_offset=self.keyframe_offset,
+            first_offset=self.keyframe_offset,
+            last_offset=self.keyframe_offset,
+            reason=self.shed,
+            shed=True,
+            state=state,
+            state_version=STATE_VERSION if state else 0,
         )

@@ -2,24 +2,25 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from processors.chain import STATE_VERSION
+from processors.chain import MEMORY_NS, STATE_VERSION
 from processors.keyframe_index import KeyframeIndex
 from processors.ports import Detector
 from replay.compare import Comparison, compare
 from replay.log import LogGoneError, PartitionLog
 from replay.pace import Pace
-from replay.past import Key, Outcome, checkpoints, key_of, keyframe_of, published, repaired, time_of
+from replay.past import Key, Outcome, checkpoints, doubtful, key_of, keyframe_of, lies_in, published, shed
 from replay.span import Span, locate
 from replay.walk import walk
 from schemas.analysis import Analysis
-from schemas.messages import AnalysisLedger, Checkpoint, Detections, Event, Flow
+from schemas.messages import AnalysisLedger, Checkpoint, Detections, EndLedger, Event, Flow
 from schemas.results import Result
 
 SECOND_NS: Final = 1_000_000_000
@@ -40,6 +41,12 @@ class Again(Struct, frozen=True):
     """no checkpoint was left in front of the span: results near its beginning depend on what was before"""
     consistent: bool
     """the state at the end is that of the live checkpoint there, or the end is that of the log"""
+    met: bool
+    """more than that: nothing that came or will come behind the end depends on what has changed"""
+    state: str
+    """the chain's in front of the end; empty where none was saved"""
+    shed: tuple[int, ...]
+    """keyframe offsets of the GOPs in it that were shed until now"""
 
     @property
     def frames(self) -> int:
@@ -64,12 +71,15 @@ async def look_again(
     follow: bool = True,
     speed: float | None = None,
     index: KeyframeIndex | None = None,
+    begin: Checkpoint | None = None,
 ) -> Again:
     """Raises LogGoneError, LogSilentError. Publishes nothing.
 
     With `follow` and without a `change` it goes on behind `to_ns` until its state at a keyframe is that of the live
-    checkpoint there: only then does nothing later depend on what has changed. A `change` makes another past, which
-    starts cold and ends with the span. `speed`: no more than so many times the pace of the capture.
+    checkpoint there: only then does nothing later depend on what has changed. GOPs that were shed, each within a
+    state's memory of the one before, are one stretch and looked at as one. A `change` makes another past, which starts
+    cold and ends with the span. `begin` is a state that is known to be right, at the span or in front of it. `speed`:
+    no more than so many times the pace of the capture.
     """
     with ThreadPoolExecutor(threads + 1, thread_name_prefix="replay") as pool:
         loop = asyncio.get_running_loop()
@@ -77,37 +87,55 @@ async def look_again(
         left = await loop.run_in_executor(pool, checkpoints, bootstrap, span)
         log = await loop.run_in_executor(pool, PartitionLog, bootstrap, span.topic, span.partition)
         with log:
-            restored = None
-            if change is None:
-                since_ns = from_ns - WARM_UP_SECONDS * SECOND_NS
-                mended = await loop.run_in_executor(pool, repaired, bootstrap, span, since_ns)
-                restored = _in_front(left, min([span.keyframe_offset, *mended]), log.low)
+            restored = begin
+            if change is None and begin is None:
+                believed = await loop.run_in_executor(pool, doubtful, bootstrap, span)
+                restored = _in_front(left, believed, log.low)
             walked = span
             if restored is None:
                 walked = await loop.run_in_executor(pool, _warm, bootstrap, span, index)
+            sheds = await loop.run_in_executor(pool, shed, bootstrap, span)
+            stretch = _stretch(sheds, to_ns) if follow and change is None else -1
             live = {checkpoint.offset: digest(checkpoint) for checkpoint in left}
             beginning = walked.keyframe_ns > from_ns - WARM_UP_SECONDS * SECOND_NS
             cold = restored is None and not beginning
+            counted_ns = from_ns if change is not None else walked.keyframe_ns if cold else 0
             found: dict[Key, Outcome] = {}
             digests: dict[int, str] = {}
             """of the state at each keyframe, by its offset"""
+            newest: deque[Checkpoint | EndLedger] = deque(maxlen=4)
+            """each keyframe's checkpoint comes twice: at the log's end these are of the last one and of the end"""
+
+            def counts(message: Outcome) -> bool:
+                whole = not isinstance(message, Flow) or message.minute_ns >= counted_ns
+                return whole and lies_in(message, span)
 
             def take(message: Result) -> None:
                 keep(message)
+                if isinstance(message, Checkpoint | EndLedger):
+                    newest.append(message)
                 if isinstance(message, Checkpoint):
                     digests[message.offset] = digest(message)
-                elif isinstance(message, Detections | Event | Flow | AnalysisLedger) and time_of(message) >= from_ns:
+                elif isinstance(message, Detections | Event | Flow | AnalysisLedger) and counts(message):
                     found[key_of(message)] = message
 
             async def compared(until_offset: int) -> Comparison:
                 before = await loop.run_in_executor(pool, published, bootstrap, span, until_offset)
-                return compare(before, _until(found, until_offset))
+                return compare({k: m for k, m in before.items() if counts(m)}, _until(found, until_offset))
+
+            def met(offset: int) -> bool:
+                return offset in live and digests.get(offset) == live[offset]
+
+            async def same(offset: int) -> bool:
+                """The same state in front and the same results: the same state behind."""
+                return begin is None and not cold and not (await compared(offset)).differences
 
             async def goes_on(offset: int) -> bool:
+                if offset <= stretch:
+                    return True
                 if offset in live:
-                    return digests.get(offset) != live[offset]
-                if not cold and not (await compared(offset)).differences:
-                    # the same state in front and the same results: the same state behind
+                    return not met(offset)
+                if await same(offset):
                     return False
                 return not live or offset < max(live)
 
@@ -115,6 +143,8 @@ async def look_again(
             pace = Pace(speed, from_ns) if speed is not None else None
             end = await walk(log, walked, detector, pool, take, restored, change, following, pace)
             comparison = await compared(end)
+            gone = bool(newest) and isinstance(newest[-1], EndLedger)
+            quiet = following is not None and end not in live and await same(end)
     return Again(
         span=span,
         found=_until(found, end),
@@ -126,7 +156,20 @@ async def look_again(
         or log.high in digests
         or digests.get(end) == live.get(end, "")
         or (following is not None and not cold and not comparison.differences),
+        met=met(end) or gone or quiet,
+        state=next((m.state for m in newest if isinstance(m, Checkpoint) and m.offset == end), ""),
+        shed=tuple(offset for offset in sheds if offset < end),
     )
+
+
+def _stretch(sheds: Mapping[int, int], to_ns: int) -> int:
+    """Offset of the last GOP of the stretch that begins at a span which ends at `to_ns`."""
+    last, last_ns = -1, to_ns
+    for offset, captured_ns in sheds.items():
+        if captured_ns - last_ns > MEMORY_NS:
+            break
+        last, last_ns = offset, captured_ns
+    return last
 
 
 def _until(found: dict[Key, Outcome], offset: int) -> dict[Key, Outcome]:

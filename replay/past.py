@@ -6,11 +6,22 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from processors.chain import MEMORY_NS
 from replay.log import PartitionLog
 from replay.span import Span
-from schemas.messages import AnalysisLedger, Checkpoint, Detections, EndLedger, Event, Flow, IngestLedger, LedgerEntry
+from schemas.messages import (
+    AnalysisLedger,
+    Checkpoint,
+    Detections,
+    EndLedger,
+    Event,
+    FailedWindow,
+    Flow,
+    IngestLedger,
+    LedgerEntry,
+)
 from schemas.results import identity
-from schemas.topics import CHECKPOINTS, DETECTIONS, EVENTS, FLOW, LEDGER
+from schemas.topics import CHECKPOINTS, DETECTIONS, EVENTS, FAILED_WINDOWS, FLOW, LEDGER
 
 Outcome = Detections | Event | Flow | AnalysisLedger
 """the results that a replay may revise"""
@@ -21,6 +32,8 @@ _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     FLOW.name: msgspec.json.Decoder(Flow),
     LEDGER.name: msgspec.json.Decoder(LedgerEntry),
 }
+_END: Final = 2**63
+_MINUTE_NS: Final = 60_000_000_000
 _EARLY_MS: Final = 5_000
 """clocks of two machines differ"""
 
@@ -39,6 +52,13 @@ def time_of(message: Outcome) -> int:
     return message.minute_ns if isinstance(message, Flow) else message.captured_ns
 
 
+def lies_in(message: Outcome, span: Span) -> bool:
+    """It speaks of something in the span or behind it; of a flow row's minute the end is enough."""
+    if isinstance(message, Flow):
+        return message.minute_ns + _MINUTE_NS > span.from_ns and keyframe_of(message) >= span.keyframe_offset
+    return message.captured_ns >= span.from_ns
+
+
 def keyframe_of(message: Outcome) -> int:
     """Offset of the keyframe whose GOP it comes from; of a gap, or of what an end brought out, that record's own."""
     return message.keyframe_offset if isinstance(message, AnalysisLedger) else message.provenance.keyframe_offset
@@ -47,8 +67,8 @@ def keyframe_of(message: Outcome) -> int:
 def published(
     bootstrap: str, span: Span, until_offset: int, topics: Collection[str] = tuple(_DECODERS)
 ) -> dict[Key, Outcome]:
-    """The newest revision of every result of the span's camera, from the capture time `span.from_ns` on, that comes
-    from a GOP in front of `until_offset`."""
+    """The newest revision of every result of the span's camera that lies in it or behind it and comes from a GOP in
+    front of `until_offset`."""
     found: dict[Key, Outcome] = {}
     for topic, decoder in _DECODERS.items():
         if topic not in topics:
@@ -65,7 +85,7 @@ def published(
                         continue
                     if isinstance(message, IngestLedger | EndLedger):
                         continue
-                    if time_of(message) < span.from_ns or not _of_the_log(message, span):
+                    if not lies_in(message, span) or not _of_the_log(message, span):
                         continue
                     if keyframe_of(message) >= until_offset:
                         continue
@@ -75,14 +95,44 @@ def published(
     return found
 
 
-def repaired(bootstrap: str, span: Span, since_ns: int) -> list[int]:
-    """Keyframe offsets of the GOPs in front of the span, since then, that a replay has analysed after a failure: the
-    live checkpoints behind them know nothing of it."""
-    before = msgspec.structs.replace(
-        span, from_ns=since_ns, stamped_ms=span.stamped_ms - (span.from_ns - since_ns) // 1_000_000
-    )
-    entries = published(bootstrap, before, span.keyframe_offset, (LEDGER.name,)).values()
-    return [entry.keyframe_offset for entry in entries if isinstance(entry, AnalysisLedger) and entry.revision > 0]
+def doubtful(bootstrap: str, span: Span) -> int:
+    """Offset of the keyframe from which on, up to the span, live checkpoints are not to be believed; the span's own
+    where they are. They are not behind what was shed, or repaired by a replay of which they know nothing: as far as a
+    state remembers, and as far as a backfill has found them to differ."""
+    first, first_ns, low_ns = span.keyframe_offset, span.from_ns, span.from_ns
+    while first_ns - MEMORY_NS < low_ns:
+        low_ns = first_ns - max(MEMORY_NS, span.from_ns - first_ns)
+        stamped_ms = span.stamped_ms - (span.from_ns - low_ns) // 1_000_000
+        before = msgspec.structs.replace(span, keyframe_offset=0, from_ns=low_ns, stamped_ms=stamped_ms)
+        for entry in published(bootstrap, before, first, (LEDGER.name,)).values():
+            if isinstance(entry, AnalysisLedger) and (entry.revision > 0 or entry.shed):
+                first, first_ns = min(first, entry.keyframe_offset), min(first_ns, entry.captured_ns)
+    return min(first, *_looked_at(bootstrap, span), span.keyframe_offset)
+
+
+def _looked_at(bootstrap: str, span: Span) -> list[int]:
+    """Where the backfills began that have gone over the span's beginning."""
+    found = []
+    with PartitionLog(bootstrap, FAILED_WINDOWS.name, span.partition) as log:
+        for records in log.read(log.at(span.stamped_ms - _EARLY_MS)):
+            for record in records:
+                if record.key != span.camera.encode():
+                    continue
+                try:
+                    window = msgspec.json.decode(record.value, type=FailedWindow)
+                except msgspec.DecodeError:
+                    continue
+                over = window.keyframe_offset <= span.keyframe_offset < window.last_offset
+                if window.shed and window.topic == span.topic and over:
+                    found.append(window.keyframe_offset)
+    return found
+
+
+def shed(bootstrap: str, span: Span) -> dict[int, int]:
+    """Of the span and behind it, GOPs that are shed until now: capture time by keyframe offset, in order."""
+    entries = published(bootstrap, span, _END, (LEDGER.name,)).values()
+    found = {e.keyframe_offset: e.captured_ns for e in entries if isinstance(e, AnalysisLedger) and e.shed}
+    return dict(sorted(found.items()))
 
 
 def checkpoints(bootstrap: str, span: Span) -> list[Checkpoint]:

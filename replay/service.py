@@ -1,12 +1,11 @@
-"""The replayer process: failed windows are tried again by themselves, until they succeed or are given up. Beside
-them, requested replays are carried out.
+"""The replayer process: failed windows are tried again by themselves, until they succeed or are given up, and what was
+shed is looked at when there is room. Beside them, requested replays are carried out.
 
 What is to be done is a topic, what is done its committed offset: nothing is lost with the process. One window at a
 time, each in a process of its own (replay/attempt.py); several replayers share the partitions.
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -17,30 +16,29 @@ from processors.keyframe_index import KeyframeIndex
 from processors.triton import TritonDetector
 from replay.attempt import COMMAND, Attempt, attempt
 from replay.jobs import Jobs
+from replay.lane import Backfills, Desk, Failures, Lane
 from replay.log import LogSilentError
-from replay.publish import PublishError, publish_failure
-from replay.window import due_ms
+from replay.publish import PublishError
+from replay.room import crowded
 from runtime.config import Settings
 from runtime.health import HealthServer
 from runtime.heartbeat import Heart
 from runtime.kafka import consumer
 from runtime.logging import logger
-from runtime.metrics import REPLAY_WAITING, REPLAY_WINDOWS
 from schemas.messages import FailedWindow
 from schemas.topics import FAILED_WINDOWS
 
-GROUP: Final = "rewatch-replayer"
 _POLL_SECONDS: Final = 0.5
 _LONGEST_ATTEMPT_MS: Final = 3_600_000
 _log = logger("replayer")
 
 
 class Replayer:
-    def __init__(self, settings: Settings, command: Sequence[str] = COMMAND) -> None:
-        self._settings, self._command = settings, command
+    def __init__(self, settings: Settings, lane: Lane, command: Sequence[str] = COMMAND) -> None:
+        self._settings, self._lane, self._command = settings, lane, command
         self._consumer = consumer(
             settings.kafka,
-            GROUP,
+            lane.group,
             **{
                 "auto.offset.reset": "earliest",
                 "enable.partition.eof": False,
@@ -89,20 +87,11 @@ class Replayer:
         except msgspec.DecodeError as error:
             _log.error("unreadable failed window", offset=message.offset(), why=str(error))
             return
-        if window.given_up:
+        if window.given_up or not self._lane.takes(window):
             return
-        REPLAY_WAITING.set(1)
-        await asyncio.sleep(max(0.0, due_ms(window, message.timestamp()[1]) / 1000 - time.time()))
-        REPLAY_WAITING.set(0)
-        about = {"camera": window.camera, "keyframe_offset": window.keyframe_offset, "attempt": window.attempt + 1}
-        failure = await self._patiently(window)
-        if failure is None:
-            outcome = "repaired"
-            _log.info("window repaired", **about)
-        else:
-            outcome = "given_up" if failure.given_up else "failed"
-            _log.warning("window failed again", given_up=failure.given_up, why=failure.reason, **about)
-        REPLAY_WINDOWS.labels(window.camera, outcome).inc()
+        async with self._lane.turn(window, message.timestamp()[1]):
+            failure = await self._patiently(window)
+        self._lane.looked(window, failure)
 
     async def _patiently(self, window: FailedWindow) -> FailedWindow | None:
         """While Kafka does not answer, an attempt does not count."""
@@ -118,8 +107,6 @@ class Replayer:
         while True:
             try:
                 failure = await attempt(task, self._command)
-                if failure is not None:
-                    await asyncio.to_thread(publish_failure, self._settings.kafka, failure)
                 self.trouble = ""
                 return failure
             except (LogSilentError, PublishError) as error:
@@ -137,6 +124,7 @@ class Replayer:
 
     def _assigned(self, _: object, partitions: list[Any]) -> None:
         self.joined = True
+        self._lane.assigned()
         _log.info("assigned", partitions=len(partitions))
 
 
@@ -144,10 +132,15 @@ async def serve(settings: Settings, stop: asyncio.Event, command: Sequence[str] 
     """The composition root. `command` makes the attempts."""
     detector = TritonDetector(settings.triton, settings.triton_shared_memory)
     index = KeyframeIndex(settings.redis)
-    replayer, jobs = Replayer(settings, command), Jobs(settings, detector, index)
+    desk = Desk()
+    lanes = (Failures(desk), Backfills(desk, lambda: crowded(settings.kafka)))
+    replayers = [Replayer(settings, lane, command) for lane in lanes]
+    jobs = Jobs(settings, detector, index)
 
     def ready() -> str:
-        return replayer.trouble or jobs.trouble if replayer.joined and jobs.joined else "no partitions assigned yet"
+        parts = [(one.joined, one.trouble) for one in replayers] + [(jobs.joined, jobs.trouble)]
+        troubles = [trouble if joined else "no partitions assigned yet" for joined, trouble in parts]
+        return "; ".join(filter(None, troubles))
 
     health = HealthServer(settings.http_host, settings.http_port, lambda: "", ready)
     await health.start()
@@ -157,7 +150,9 @@ async def serve(settings: Settings, stop: asyncio.Event, command: Sequence[str] 
     requested = asyncio.create_task(jobs.run())
     requested.add_done_callback(lambda _: stop.set())
     try:
-        await replayer.run(stop)
+        async with asyncio.TaskGroup() as running:
+            for replayer in replayers:
+                running.create_task(replayer.run(stop))
     finally:
         requested.cancel()
         await asyncio.wait({requested})

@@ -59,12 +59,25 @@ def span_at(bootstrap: str, camera: str, topic: str, partition: int, keyframe_of
         for records in log.read(keyframe_offset):
             for offset, stamped_ms, unit in _keyframes_of(records, camera):
                 if offset == keyframe_offset:
-                    return Span(
-                        camera, topic, partition, offset, unit.captured_ns, stamped_ms,
-                        unit.captured_ns, unit.captured_ns + 1,
-                    )  # fmt: skip
+                    return _gop(log, camera, offset, stamped_ms, unit)
             break
     raise LogGoneError(f"{topic}/{partition}: offset {keyframe_offset} is no keyframe of camera {camera}")
+
+
+def span_behind(bootstrap: str, camera: str, topic: str, partition: int, offset: int) -> Span | int:
+    """The GOP of the camera's first keyframe at or behind this offset; where there is none, the offset up to which
+    there is none. Raises LogGoneError when what is there was deleted."""
+    with PartitionLog(bootstrap, topic, partition) as log:
+        if offset < log.low:
+            raise LogGoneError(f"{topic}/{partition}: offset {offset} was deleted; left is {log.low} and later")
+        for found, stamped_ms, unit in _keyframes(log, offset, camera):
+            return _gop(log, camera, found, stamped_ms, unit)
+        return log.high
+
+
+def _gop(log: PartitionLog, camera: str, offset: int, stamped_ms: int, unit: AccessUnit) -> Span:
+    at_ns = unit.captured_ns
+    return Span(camera, log.topic, log.partition, offset, at_ns, stamped_ms, at_ns, at_ns + 1)
 
 
 def _locate(log: PartitionLog, camera: str, from_ns: int, to_ns: int, hint: int | None) -> tuple[Span | None, str]:

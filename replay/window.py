@@ -1,4 +1,4 @@
-"""One failed window, tried again."""
+"""One window, tried again."""
 
 import asyncio
 from typing import Final
@@ -7,6 +7,7 @@ import msgspec
 
 from processors.ports import Detector
 from replay.again import look_again
+from replay.backfill import backfill
 from replay.compare import revisions
 from replay.log import LogGoneError
 from replay.past import published
@@ -23,10 +24,13 @@ PAUSE_SECONDS: Final = (2.0, 15.0, 60.0)
 
 async def try_again(bootstrap: str, detector: Detector, window: FailedWindow, threads: int = 2) -> FailedWindow | None:
     """None when it succeeds: what is different is then published, to where the past is consistent again. Otherwise the
-    failure of this attempt, given up if it is the last or if no attempt can ever succeed.
+    failure of this attempt, given up if it is the last or if no attempt can ever succeed. Of a shed window, what
+    `backfill` says.
 
     Raises LogSilentError, PublishError: the attempt then does not count.
     """
+    if window.shed:
+        return await backfill(bootstrap, detector, window, threads)
     try:
         span = await asyncio.to_thread(open_span, bootstrap, window)
         if span is None:

@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     worker_topic: str = Field("frames", pattern="^(frames|frames-batch)$", description="what this worker serves")
     decode_threads: int = Field(2, ge=1, le=64, description="threads that decode, all cameras together")
     frames_in_flight: int = Field(3, ge=1, le=64, description="inferences under way at once, per camera")
+    latency_budget_ms: int = Field(
+        0,
+        ge=0,
+        description="a live worker that is slower leaves frames out for later, the least cameras first; 0: never",
+    )
     ingest_group: str = Field("", description="cameras whose label `ingest` is this; empty: cameras without it")
 
     cache: Path = Field(Path("~/.cache/rewatch"), description="installed servers, running stacks, pulled models")

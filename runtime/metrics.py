@@ -54,6 +54,25 @@ WORKER_RETRIES = Counter(
 )
 WORKER_EVENTS = Counter("rewatch_worker_events_total", "Events by kind.", ["camera", "kind"], registry=REGISTRY)
 
+WORKER_LATENCY = Gauge(
+    "rewatch_worker_latency_seconds",
+    "95th percentile of the last seconds, from the arrival in the log to the result.",
+    ["camera"],
+    registry=REGISTRY,
+)
+WORKER_SHED_LEVEL = Gauge(
+    "rewatch_worker_shed_level",
+    "What is left out for later: 0 nothing, 1 every second frame, 2 three of four, 3 all but keyframes.",
+    ["camera"],
+    registry=REGISTRY,
+)
+WORKER_SHED_FRAMES = Counter(
+    "rewatch_worker_shed_frames_total",
+    "Frames that the analysis asks for and that were left out for later.",
+    ["camera"],
+    registry=REGISTRY,
+)
+
 RECORD_POINTS = Counter(
     "rewatch_record_points_total", "Points written to the store.", ["measurement"], registry=REGISTRY
 )
@@ -96,7 +115,15 @@ REPLAY_WINDOWS = Counter(
     registry=REGISTRY,
 )
 REPLAY_WAITING = Gauge(
-    "rewatch_replay_waiting_windows", "Failed windows read whose next attempt is not yet due.", registry=REGISTRY
+    "rewatch_replay_waiting_windows",
+    "Windows read that wait for their next attempt to be due, or for room.",
+    registry=REGISTRY,
+)
+REPLAY_BACKFILLS = Counter(
+    "rewatch_replay_backfills_total",
+    "Looks at shed windows by outcome: backfilled, behind (the live state is not met yet), given_up.",
+    ["camera", "outcome"],
+    registry=REGISTRY,
 )
 REPLAY_REQUESTS = Counter(
     "rewatch_replay_requests_total",

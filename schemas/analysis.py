@@ -93,6 +93,8 @@ class Analysis(Struct, frozen=True, forbid_unknown_fields=True):
     rules: tuple[Rule, ...] = ()
     ground: tuple[GroundPoint, ...] = ()
     """four points or more make speeds in metres per second; none: no speeds"""
+    priority: Annotated[int, Meta(ge=-100, le=100)] | msgspec.UnsetType = msgspec.UNSET
+    """a worker that cannot keep up sheds the lowest first; unset: 0, and not a byte of the header"""
 
     def __post_init__(self) -> None:
         names = [rule.name for rule in self.rules]

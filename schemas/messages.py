@@ -1,11 +1,14 @@
 """Every message that crosses a topic. Values hold no wall-clock reading: the same log gives the same bytes."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
 
 Codec = Literal["h264", "hevc"]
+
+SHED: Final = "shed: "
+"""how the reason of a GOP begins that was not analysed whole because there was too much to do"""
 
 
 class AccessUnit(Struct, frozen=True):
@@ -146,7 +149,8 @@ class IngestLedger(Struct, frozen=True, tag="ingest", tag_field="stage"):
 
 
 class AnalysisLedger(Struct, frozen=True, tag="analysis", tag_field="stage"):
-    """One GOP as the worker saw it: consumed = decoded + failed, decoded = inferred + skipped."""
+    """One GOP as the worker saw it: consumed = decoded + failed, decoded = inferred + skipped. Of a shed GOP what was
+    skipped need not have been decoded."""
 
     camera: str
     session: str
@@ -162,6 +166,11 @@ class AnalysisLedger(Struct, frozen=True, tag="analysis", tag_field="stage"):
     keyframe_offset: int
     reason: str = ""
     revision: int = 0
+
+    @property
+    def shed(self) -> bool:
+        """The worker could not keep up and left frames out, for later."""
+        return self.reason.startswith(SHED)
 
 
 class EndLedger(Struct, frozen=True, tag="end", tag_field="stage"):
@@ -179,7 +188,10 @@ LedgerEntry = IngestLedger | AnalysisLedger | EndLedger
 
 
 class FailedWindow(Struct, frozen=True):
-    """A GOP that could not be analysed to its end. Each attempt to do it later that fails says so once more."""
+    """A GOP that could not be analysed to its end. Each attempt to do it later that fails says so once more.
+
+    A GOP of which a worker leaves frames out, because it cannot keep up, is said in advance, with `shed`.
+    """
 
     camera: str
     session: str
@@ -194,6 +206,11 @@ class FailedWindow(Struct, frozen=True):
     """0: live; then the replayer's"""
     given_up: bool = False
     """nothing will try again by itself"""
+    shed: bool = False
+    """for later; `last_offset` is how far it was looked at so far"""
+    state: str = ""
+    """of a shed window: the chain's state in front of `last_offset`, as in a checkpoint; empty: see the checkpoints"""
+    state_version: int = 0
 
 
 class Checkpoint(Struct, frozen=True):

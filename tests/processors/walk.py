@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.ports import FakeDetector, FakePublisher, ModelContract
+from processors.ports import FakeDetector, FakePublisher, FullPace, ModelContract, Pace
 from processors.session import CameraSession, Malformed, SessionPorts
 from schemas.analysis import Analysis, LineRule, Tracking
 from schemas.messages import AccessUnit, Checkpoint, LogRecord
@@ -50,6 +50,7 @@ class Walk:
     checkpointed: list[int] = field(default_factory=list)
     ended: bool = False
     session: CameraSession | None = None
+    pace: Pace = field(default_factory=FullPace)
 
     async def run(
         self,
@@ -63,7 +64,7 @@ class Walk:
             self.ended = True
 
         with ThreadPoolExecutor(2) as threads:
-            ports = SessionPorts(self.detector, self.publisher, threads, lambda: 0)
+            ports = SessionPorts(self.detector, self.publisher, threads, lambda: 0, pace=self.pace)
             self.session = CameraSession("cam", "frames", 0, ports, self.checkpointed.append, end, restored)
             task = asyncio.create_task(self.session.run())
             for offset, record in records:

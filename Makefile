@@ -8,6 +8,8 @@ SOAK_MINUTES ?= 30
 RUNS ?= 20
 SEED ?=
 TESTS ?= tests
+# a file's tests share their servers; in the order of the folders the longest ones come early
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PYTEST_ARGS ?=
 
 help: ## this list
@@ -24,7 +26,7 @@ demo: setup ## the main job for DURATION seconds with two simulated cameras
 
 test: environment ## every test but the soak; TESTS= and PYTEST_ARGS= choose fewer
 	@.venv/bin/rewatch setup --tests
-	.venv/bin/python -m pytest -m "not soak" $(PYTEST_ARGS) $(TESTS)
+	.venv/bin/python -m pytest -m "not soak" $(PARALLEL) $(PYTEST_ARGS) $(TESTS)
 
 check: environment ## lint, format, types, import contracts
 	.venv/bin/ruff check .

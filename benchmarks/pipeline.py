@@ -100,11 +100,11 @@ def main(
         for turn in range(rounds):
             for live in (one, several):
                 _live_turn(system, clip, live, settle if turn or live is several else warm_up, seconds)
-            paced.append(_bare_loop(clip.path, fps))
+            paced.append(bare_loop(clip.path, fps))
         rss = {name: round(value.rss_bytes / 2**20, 1) for name, value in usage(system.stack).items()}
-        fast = [_bare_loop(clip.path)]
+        fast = [bare_loop(clip.path)]
         file_frames, file_ms = _file_run(system, clip)
-        fast.append(_bare_loop(clip.path))
+        fast.append(bare_loop(clip.path))
     report: dict[str, Any] = {
         "machine": {"cpu": _cpu(), "cores": _cores(), "commit": _commit()},
         "pipeline": {
@@ -161,7 +161,7 @@ def _file_run(system: System, clip: Clip) -> tuple[int, dict[str, float]]:
     return frames, {name: (after[name].cpu_seconds - used[name].cpu_seconds) * 1e3 / frames for name in used}
 
 
-def _bare_loop(clip: Path, fps: float | None = None) -> float:
+def bare_loop(clip: Path, fps: float | None = None) -> float:
     """CPU seconds per frame, in a process of its own."""
     model = ROOT / "triton_models" / MODEL / "1" / "model.onnx"
     command = [sys.executable, "-m", "benchmarks.bare_loop", str(clip), str(model), str(BASELINE_FRAMES)]

@@ -29,12 +29,13 @@ def read_all(bootstrap: str, topics: Iterable[str], timeout: float = 30.0, since
     reader = consumer(bootstrap, "rewatch-collect", **{"fetch.wait.max.ms": 10})
     try:
         known = reader.list_topics(timeout=10).topics
-        starts = []
+        starts, ends = [], {}
         for name in topics:
             for partition in known[name].partitions:
                 low, high = reader.get_watermark_offsets(TopicPartition(name, partition), timeout=10)
                 if high > low:
                     starts.append(TopicPartition(name, partition, since_ms or low))
+                    ends[name, partition] = high
         if since_ms:
             starts = [start for start in reader.offsets_for_times(starts, timeout=10) if start.offset >= 0]
         reader.assign(starts)
@@ -52,7 +53,10 @@ def read_all(bootstrap: str, topics: Iterable[str], timeout: float = 30.0, since
             error = message.error()
             if error is not None:
                 if error.code() == KafkaError._PARTITION_EOF:
-                    waiting.discard((message.topic(), message.partition()))
+                    # a new leader may call an earlier place the end at first
+                    where = str(message.topic()), int(message.partition() or 0)
+                    if (message.offset() or 0) >= ends[where]:
+                        waiting.discard(where)
                     continue
                 raise RuntimeError(error.str())
             records.append(_record(message))

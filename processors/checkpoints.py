@@ -27,18 +27,18 @@ def read_checkpoints(bootstrap: str, partitions: list[int], topic: str) -> dict[
     reader = consumer(bootstrap, "rewatch-checkpoints", **{"fetch.wait.max.ms": 10})
     found: dict[str, Checkpoint] = {}
     try:
-        open_partitions = set()
+        ends: dict[int, int] = {}
         starts = []
         for partition in partitions:
             low, high = reader.get_watermark_offsets(TopicPartition(CHECKPOINTS.name, partition), timeout=10)
             if high > low:
-                open_partitions.add(partition)
+                ends[partition] = high
                 starts.append(TopicPartition(CHECKPOINTS.name, partition, low))
         reader.assign(starts)
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while open_partitions:
+        while ends:
             if time.monotonic() > deadline:
-                raise RetryError("kafka", f"checkpoints of partitions {sorted(open_partitions)} were not read in time")
+                raise RetryError("kafka", f"checkpoints of partitions {sorted(ends)} were not read in time")
             message = reader.poll(1.0)
             if message is None:
                 continue
@@ -46,7 +46,10 @@ def read_checkpoints(bootstrap: str, partitions: list[int], topic: str) -> dict[
             if error is not None:
                 if error.code() != KafkaError._PARTITION_EOF:
                     raise RetryError("kafka", error.str())
-                open_partitions.discard(message.partition())
+                # a partition's new leader may not know at first how far the log goes, and call an earlier place its end
+                whose = message.partition()
+                if whose in ends and (message.offset() or 0) >= ends[whose]:
+                    del ends[whose]
                 continue
             _take(found, message.key(), message.value())
     except KafkaException as error:

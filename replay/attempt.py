@@ -26,6 +26,10 @@ from schemas.messages import FailedWindow
 COMMAND: Final = (sys.executable, "-m", "replay.attempt")
 
 
+_NICE: Final = 10
+"""live video goes first"""
+
+
 class Attempt(Struct, frozen=True):
     window: FailedWindow
     kafka: str
@@ -94,6 +98,7 @@ def main() -> None:
     task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Attempt)
     threading.Thread(target=_end_with_stdin, name="parent", daemon=True).start()
     configure(task.log_level, task.log_json, role="attempt")
+    os.nice(_NICE)
     answer = asyncio.run(_answer(task))
     sys.stdout.buffer.write(msgspec.json.encode(answer))
 

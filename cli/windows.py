@@ -15,7 +15,7 @@ from schemas.topics import FAILED_WINDOWS, LEDGER
 
 class FailedState(msgspec.Struct, frozen=True):
     state: str
-    """waiting, repaired, given up; shed, backfilled"""
+    """waiting, repaired, given up; shed, backfilled; behind: done, but not yet what was said after it"""
     window: FailedWindow
     """the latest attempt"""
 
@@ -66,6 +66,8 @@ def states(bootstrap: str, camera: str | None = None) -> list[FailedState]:
 
 
 def _state(window: FailedWindow, entry: AnalysisLedger | None) -> str:
+    if window.shed and window.attempt > 0 and not window.given_up:
+        return "behind"
     if window.shed and entry is not None and not entry.shed:
         return "backfilled"
     if not window.shed and entry is not None and entry.revision > 0 and entry.failed == 0:

@@ -90,7 +90,7 @@ class TritonDetector:
 
     async def _patiently(self, model: str, call: Callable[[], Awaitable[T]]) -> T:
         """Repeats with growing, jittered pauses while Triton is away; revives a model whose process has died."""
-        pause, tries = 0.05, 0
+        pause, tries, loads = 0.05, 0, 0
         while True:
             try:
                 answer = await call()
@@ -98,7 +98,7 @@ class TritonDetector:
                 return answer
             except (InferenceServerException, grpc.RpcError, TimeoutError, OSError) as error:
                 try:
-                    await self._judge(model, error, tries)
+                    loads += await self._judge(model, error, loads)
                 except RetryError as retry:
                     self.healthy = False
                     WORKER_RETRIES.labels("triton").inc()
@@ -108,8 +108,9 @@ class TritonDetector:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, 2.0)
 
-    async def _judge(self, model: str, error: Exception, tries: int) -> None:
-        """Raises RetryError or WindowFailedError; returns when the cause was mended and the call may be repeated."""
+    async def _judge(self, model: str, error: Exception, loads: int) -> int:
+        """Raises RetryError or WindowFailedError; returns when the cause was mended and the call may be repeated: how
+        often the model was loaded for that. `loads`: how often before."""
         text = str(error)
         status = error.status() if isinstance(error, InferenceServerException) else ""
         status = str(status or "").removeprefix("StatusCode.")
@@ -128,9 +129,9 @@ class TritonDetector:
             or "no available versions" in lowered
         ):
             await self._load(model)
-            if tries > 3:
+            if loads >= 3:
                 raise WindowFailedError(f"model {model} is not served: {text}") from error
-            return
+            return 1
         if status in _RETRIED or not isinstance(error, InferenceServerException):
             raise RetryError("triton", text or type(error).__name__) from error
         raise WindowFailedError(f"model {model}: {text}") from error

@@ -54,7 +54,7 @@ async def backfill(bootstrap: str, detector: Detector, window: FailedWindow, thr
         await _publish_left(bootstrap, met)
     else:
         # first: the revisions make the window look done
-        left = await _publish_left(bootstrap, _behind(window, again))
+        left = await _publish_left(bootstrap, behind(window, again))
     await asyncio.to_thread(publish, bootstrap, revisions(again.comparison))
     return left
 
@@ -66,9 +66,10 @@ def _span(bootstrap: str, window: FailedWindow) -> Span | int:
     return span_behind(bootstrap, window.camera, window.topic, window.partition, window.last_offset)
 
 
-def _behind(window: FailedWindow, again: Again) -> FailedWindow:
+def behind(window: FailedWindow, again: Again) -> FailedWindow:
+    """What is left while the live worker goes on with a state that has not seen what `again` has."""
     reason = f"{SHED}the live state behind it is not met yet"
-    left = msgspec.structs.replace(window, attempt=window.attempt + 1, reason=reason)
+    left = msgspec.structs.replace(window, attempt=window.attempt + 1, reason=reason, shed=True)
     if not again.state:
         return left
     return msgspec.structs.replace(left, last_offset=again.end_offset, state=again.state, state_version=STATE_VERSION)

@@ -7,11 +7,11 @@ import msgspec
 
 from processors.ports import Detector
 from replay.again import look_again
-from replay.backfill import backfill
+from replay.backfill import backfill, behind
 from replay.compare import revisions
 from replay.log import LogGoneError
 from replay.past import published
-from replay.publish import publish
+from replay.publish import publish, publish_failure
 from replay.span import Span, span_at
 from schemas.messages import AnalysisLedger, FailedWindow
 from schemas.results import Result
@@ -23,7 +23,8 @@ PAUSE_SECONDS: Final = (2.0, 15.0, 60.0)
 
 
 async def try_again(bootstrap: str, detector: Detector, window: FailedWindow, threads: int = 2) -> FailedWindow | None:
-    """None when it succeeds: what is different is then published, to where the past is consistent again. Otherwise the
+    """None when it succeeds: what is different is then published, to where the past is consistent again, or as far as
+    there is a past; then what comes behind is a window to be filled in like those that are shed. Otherwise the
     failure of this attempt, given up if it is the last or if no attempt can ever succeed. Of a shed window, what
     `backfill` says.
 
@@ -48,6 +49,10 @@ async def try_again(bootstrap: str, detector: Detector, window: FailedWindow, th
         return gone(window, error)
     if kept:
         return failed(msgspec.structs.replace(kept[-1], attempt=window.attempt), kept[-1].reason)
+    if not again.met:
+        # all that the live worker says behind it lacks what was seen in it; first: the revisions make it look repaired
+        unseen = msgspec.structs.replace(window, last_offset=window.keyframe_offset)
+        await asyncio.to_thread(publish_failure, bootstrap, behind(unseen, again))
     await asyncio.to_thread(publish, bootstrap, revisions(again.comparison))
     return None
 

@@ -35,7 +35,8 @@ def chaos(
             run = campaign.disturbed(first + number, lambda line: console.print(f"  {line}"))
             done.append(run)
             verdict = f"[red]{len(run.differences)} differences" if run.differences else "[green]no difference"
-            console.print(f"run {number + 1}/{runs}, seed {run.seed}, {run.seconds:.0f} s: {verdict}")
+            about = f"seed {run.seed}, {run.seconds:.0f} s, {run.failed_windows} failed windows"
+            console.print(f"run {number + 1}/{runs}, {about}: {verdict}")
             for line in run.differences[:10]:
                 console.print(f"  [red]{line}", markup=True)
             out.parent.mkdir(parents=True, exist_ok=True)

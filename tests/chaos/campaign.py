@@ -11,6 +11,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from cli.system import Processes
+from cli.windows import states
 from devstack.stack import Stack
 from ingest.camera_topic import write_cameras
 from schemas.analysis import CameraSpec, Source
@@ -34,6 +35,7 @@ class Struck(Struct):
 class Run(Struct):
     seed: int
     faults: list[Struck] = field(default_factory=list)
+    failed_windows: int = 0
     rows_compared: int = 0
     differences: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -95,6 +97,7 @@ class Campaign:
             finally:
                 witness.stop()
             self._measure(run, witness)
+            run.failed_windows = len(states(bootstrap))
             found = outcome(stack, with_live=True)
         differences = differing(self._undisturbed.rows, found.rows)
         run.differences = [*([missing] if missing else []), *differences, *found.complaints]

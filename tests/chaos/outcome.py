@@ -99,7 +99,7 @@ def _unsettled(bootstrap: str, store: InfluxStore, cameras: Collection[str]) -> 
     ended = {row.camera for row in rows if isinstance(row, EndLedger)}
     if set(cameras) - ended:
         return f"the end of {sorted(set(cameras) - ended)} was not analysed"
-    waiting = [one for one in states(bootstrap) if one.state == "waiting"]
+    waiting = [one for one in states(bootstrap) if one.state in ("waiting", "shed", "behind")]
     if waiting:
         return f"{len(waiting)} failed windows wait"
     for table in TABLES:

@@ -11,13 +11,7 @@ from cli.collect import read_all
 from cli.reach import reached
 from schemas.messages import AnalysisLedger, FailedWindow, LedgerEntry
 from schemas.topics import FAILED_WINDOWS, LEDGER
-
-
-class FailedState(msgspec.Struct, frozen=True):
-    state: str
-    """waiting, repaired, given up; shed, backfilled; behind: done, but not yet what was said after it"""
-    window: FailedWindow
-    """the latest attempt"""
+from schemas.windows import Windows, WindowState
 
 
 def windows(
@@ -40,38 +34,16 @@ def windows(
     Console().print(table)
 
 
-def states(bootstrap: str, camera: str | None = None) -> list[FailedState]:
-    """By camera and offset. A failed window is repaired when its newest ledger entry has no failed frame; a shed one is
-    backfilled when its entry does not say shed."""
-    latest: dict[tuple[str, int, int], FailedWindow] = {}
-    ledger: dict[tuple[str, int, int], AnalysisLedger] = {}
+def states(bootstrap: str, camera: str | None = None) -> list[WindowState]:
+    """By camera and offset."""
+    found = Windows()
     for record in read_all(bootstrap, [FAILED_WINDOWS.name, LEDGER.name]):
         if camera is not None and record.key != camera.encode():
             continue
         if record.topic == FAILED_WINDOWS.name:
-            window = msgspec.json.decode(record.value or b"", type=FailedWindow)
-            key = window.topic, window.partition, window.keyframe_offset
-            if key not in latest or window.attempt >= latest[key].attempt:
-                latest[key] = window
+            found.failed(msgspec.json.decode(record.value or b"", type=FailedWindow))
             continue
         entry: LedgerEntry = msgspec.json.decode(record.value or b"", type=LedgerEntry)
         if isinstance(entry, AnalysisLedger):
-            key = entry.topic, entry.partition, entry.keyframe_offset
-            if key not in ledger or entry.revision >= ledger[key].revision:
-                ledger[key] = entry
-    return [
-        FailedState(_state(latest[key], ledger.get(key)), latest[key])
-        for key in sorted(latest, key=lambda key: (latest[key].camera, key))
-    ]
-
-
-def _state(window: FailedWindow, entry: AnalysisLedger | None) -> str:
-    if window.shed and window.attempt > 0 and not window.given_up:
-        return "behind"
-    if window.shed and entry is not None and not entry.shed:
-        return "backfilled"
-    if not window.shed and entry is not None and entry.revision > 0 and entry.failed == 0:
-        return "repaired"
-    if window.given_up:
-        return "given up"
-    return "shed" if window.shed else "waiting"
+            found.analysed(entry)
+    return found.states()

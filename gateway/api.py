@@ -96,6 +96,18 @@ class LedgerSums(BaseModel):
     complete: bool = Field(description="false: the time or the memory allowed ran out before the log's end")
 
 
+class WindowInfo(BaseModel):
+    state: str = Field(
+        description="waiting, repaired, given up; shed, backfilled; behind: done, but not yet what was said after it"
+    )
+    window: dict[str, Any] = Field(description="the latest attempt, as on the topic `failed-windows`")
+
+
+class WindowList(BaseModel):
+    windows: list[WindowInfo]
+    complete: bool = Field(description="false: the time or the memory allowed ran out before the log's end")
+
+
 class ModelUsed(BaseModel):
     name: str = Field(examples=["yolox-nano"])
     version: str | None = Field(default=None, description="null when no frame was inferred", examples=["1"])

@@ -23,6 +23,7 @@ from gateway.roster import Roster
 from gateway.routes import analyze, cameras, health, history, streams, video
 from gateway.routes import ledger as ledger_routes
 from gateway.routes import replays as replay_routes
+from gateway.routes import windows as window_routes
 from gateway.services import Services
 from gateway.video import Channels
 from runtime.config import Settings
@@ -95,7 +96,7 @@ def build_app(
         openapi_tags=_TAGS,
     )
     app.state.services = services
-    for made in (cameras, history, ledger_routes, analyze, replay_routes, streams, video, health):
+    for made in (cameras, history, ledger_routes, window_routes, analyze, replay_routes, streams, video, health):
         app.include_router(made.router(services))
     app.mount("/static", StaticFiles(directory=_WEB), name="static")
 

@@ -24,6 +24,7 @@ from schemas.codec import decode as decode_frame
 from schemas.messages import AccessUnit, EndLedger, Event
 from schemas.results import identity, rfc3339, to_json
 from schemas.topics import DETECTIONS, EVENTS, FLOW, FRAMES, LEDGER
+from schemas.windows import OPEN
 from tests.chaos.scene import FPS, LIVE, RECORDED, SECOND_NS
 
 RESULTS: Final = (DETECTIONS.name, EVENTS.name, FLOW.name, LEDGER.name)
@@ -99,7 +100,7 @@ def _unsettled(bootstrap: str, store: InfluxStore, cameras: Collection[str]) -> 
     ended = {row.camera for row in rows if isinstance(row, EndLedger)}
     if set(cameras) - ended:
         return f"the end of {sorted(set(cameras) - ended)} was not analysed"
-    waiting = [one for one in states(bootstrap) if one.state in ("waiting", "shed", "behind")]
+    waiting = [one for one in states(bootstrap) if one.state in OPEN]
     if waiting:
         return f"{len(waiting)} failed windows wait"
     for table in TABLES:

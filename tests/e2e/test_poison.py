@@ -16,7 +16,7 @@ import pytest
 
 from cli.collect import read_all
 from cli.system import Processes
-from cli.windows import FailedState, states
+from cli.windows import states
 from devstack.ports import free_port
 from devstack.process import Process
 from devstack.stack import Stack
@@ -28,6 +28,7 @@ from runtime.kafka import create_topics
 from schemas.messages import AccessUnit, AnalysisLedger, Checkpoint, FailedWindow, LedgerEntry, LogRecord
 from schemas.partition import partition_of
 from schemas.topics import CHECKPOINTS, FRAMES, LEDGER, PARTITIONS, TOPICS
+from schemas.windows import WindowState
 from tests.e2e.poisoned import CAMERA, GOP, INDEX, command
 from tests.replay.camera_log import SECOND_NS, publish, records
 
@@ -53,7 +54,7 @@ class Scene(msgspec.Struct):
     def bootstrap(self) -> str:
         return self.stack.addresses.kafka_bootstrap
 
-    def state(self) -> FailedState:
+    def state(self) -> WindowState:
         (found,) = states(self.bootstrap, CAMERA)
         return found
 

@@ -8,8 +8,9 @@ SOAK_MINUTES ?= 30
 RUNS ?= 20
 SEED ?=
 TESTS ?= tests
-# a file's tests share their servers; in the order of the folders the longest ones come early
-PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# tests often wait: three at once keep two cores busy. A file's tests share their servers; in the order of the folders
+# the longest ones come early
+PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
 PYTEST_ARGS ?=
 
 help: ## this list

@@ -1,6 +1,8 @@
 """The composition root of the worker process."""
 
 import asyncio
+import os
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -18,6 +20,8 @@ from processors.worker import CameraWorker, checkpoint_reader
 from runtime.config import Settings
 from schemas.topics import FRAMES, FRAMES_BATCH
 
+CRASH_SECONDS = 15.0
+CRASH_STATUS = 70
 RESULTS_LINGER_SHARE = 5
 """access units that came together are done one after the other, closer together than they were taken"""
 
@@ -30,13 +34,18 @@ def build_worker(settings: Settings) -> ProgressApp:
 
     def crash(error: BaseException) -> None:
         crashed.append(error)
+        # a thread that hangs in a decoder would be waited for at the end, for ever
+        last_resort = threading.Timer(CRASH_SECONDS, os._exit, [CRASH_STATUS])
+        last_resort.daemon = True
+        last_resort.start()
         asyncio.get_running_loop().create_task(app.crash(error))
 
+    watermarks = kafka_watermarks(settings.kafka)
     keyframes = KeyframeNotes(settings.redis, topic)
     worker = CameraWorker(
         topic.name,
         checkpoint_reader(settings.kafka, topic.name),
-        kafka_watermarks(settings.kafka),
+        watermarks,
         crash,
         keyframes.note,
     )
@@ -58,7 +67,7 @@ def build_worker(settings: Settings) -> ProgressApp:
         exit_stack.push_async_callback(worker.stop)
         await keyframes.start()
         exit_stack.push_async_callback(keyframes.stop)
-        watch = Watch(settings, worker, detector, pace, lambda: app.consumer, crashed, crash)
+        watch = Watch(settings, worker, detector, pace, lambda: app.consumer, watermarks, crashed, crash)
         await watch.start()
         exit_stack.push_async_callback(watch.stop)
 

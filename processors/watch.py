@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from processors.commit_points import Partition
-from processors.errors import FatalError
+from processors.errors import FatalError, RetryError
 from processors.pace import MeasuredPace
 from processors.triton import TritonDetector
 from processors.watchdog import LoopWatch, StuckDetector
+from processors.watermarks import Watermarks
 from processors.worker import CameraWorker
 from runtime.config import Settings
 from runtime.health import HealthServer
@@ -31,11 +32,12 @@ class Watch:
         detector: TritonDetector,
         pace: MeasuredPace,
         consumer: Callable[[], Any],
+        watermarks: Watermarks,
         crashed: list[BaseException],
         crash: Callable[[BaseException], None],
     ) -> None:
         self._worker, self._detector = worker, detector
-        self._pace, self._consumer = pace, consumer
+        self._pace, self._consumer, self._watermarks = pace, consumer, watermarks
         self._crashed, self._crash = crashed, crash
         self._stuck = StuckDetector()
         self._loop_watch = LoopWatch(_end_at_once)
@@ -83,15 +85,22 @@ class Watch:
                 if position is not None and safe is not None and high is not None:
                     ends[partition] = high, position, safe
                     WORKER_LAG.labels(tp.topic, str(tp.partition)).set(max(0, high - position))
-                    self._end_if_stuck(partition, position, high)
+                    await self._end_if_stuck(partition, position, high)
             self._pace.look(ends, self._worker.cameras, asyncio.get_running_loop().time())
 
-    def _end_if_stuck(self, partition: Partition, position: int, high: int) -> None:
+    async def _end_if_stuck(self, partition: Partition, position: int, high: int) -> None:
         now = asyncio.get_running_loop().time()
-        if self._stuck.observe(partition, position, high, now, waiting=not self._detector.healthy):
-            why = f"stuck: {partition[0]}/{partition[1]} stands at {position} while the log has come to {high}"
-            _log.critical("ends itself", why=why)
-            self._crash(FatalError(why))
+        if not self._stuck.observe(partition, position, high, now, waiting=not self._detector.healthy):
+            return
+        try:
+            # while nothing is fetched the consumer does not hear how far the log has come, nor whether Kafka is there
+            _, high = (await asyncio.to_thread(self._watermarks, [partition]))[partition]
+        except RetryError:
+            self._stuck.observe(partition, position, high, now, waiting=True)
+            return
+        why = f"stuck: {partition[0]}/{partition[1]} stands at {position} while the log has come to {high}"
+        _log.critical("ends itself", why=why)
+        self._crash(FatalError(why))
 
 
 def _end_at_once() -> None:

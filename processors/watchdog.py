@@ -15,24 +15,23 @@ _LOOP_CHECKS: Final = 6
 @dataclass
 class _Stand:
     position: int
-    high: int
     since: float
 
 
 class StuckDetector:
-    """Says which partition stands although its log grows. Waiting for a service is not standing."""
+    """Says which partition stands although records wait in it. Waiting for a service is not standing."""
 
     def __init__(self, patience_seconds: float = STUCK_SECONDS) -> None:
         self._patience = patience_seconds
         self._stands: dict[Partition, _Stand] = {}
 
     def observe(self, partition: Partition, position: int, high: int, now: float, waiting: bool) -> bool:
-        """`position`: next record to be taken; `high`: next to be written; `now`: monotonic seconds."""
+        """`position`: next record to be taken; `high`: to be written, as far as known; `now`: monotonic seconds."""
         stand = self._stands.get(partition)
         if stand is None or waiting or position != stand.position or position >= high:
-            self._stands[partition] = _Stand(position, high, now)
+            self._stands[partition] = _Stand(position, now)
             return False
-        return high > stand.high and now - stand.since >= self._patience
+        return now - stand.since >= self._patience
 
     def keep(self, partitions: set[Partition]) -> None:
         """Forgets what is assigned no more."""

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from processors.triton import TritonDetector
 from replay.log import LogGoneError, LogSilentError
-from replay.publish import PublishError, publish_failure
+from replay.publish import PublishError
 from replay.window import failed, gone, open_span, try_again
 from runtime.logging import configure
 from schemas.messages import FailedWindow
@@ -48,8 +48,7 @@ class Answer(Struct, frozen=True):
 
 
 async def attempt(task: Attempt, command: Sequence[str] = COMMAND) -> FailedWindow | None:
-    """As `try_again`, and a process that was killed or crashed is a failure too; what is returned is published already.
-    Raises LogSilentError, PublishError.
+    """As `try_again`, and a process that was killed or crashed is a failure too. Raises LogSilentError.
 
     What needs no decoder is asked here: most windows are repaired by the attempt at one before.
     """
@@ -57,7 +56,7 @@ async def attempt(task: Attempt, command: Sequence[str] = COMMAND) -> FailedWind
         if not task.window.shed and await asyncio.to_thread(open_span, task.kafka, task.window) is None:
             return None
     except LogGoneError as error:
-        return await _said(task, gone(task.window, error))
+        return gone(task.window, error)
     # not in this process's group: a signal for the group is for this process, which ends the other
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True
@@ -76,16 +75,11 @@ async def attempt(task: Attempt, command: Sequence[str] = COMMAND) -> FailedWind
             await process.wait()
         process.stdin.close()
     if status != 0:
-        return await _said(task, failed(task.window, _ended(status)))
+        return failed(task.window, _ended(status))
     answer = msgspec.json.decode(said, type=Answer)
     if answer.silent:
         raise LogSilentError(answer.silent)
     return answer.failure
-
-
-async def _said(task: Attempt, failure: FailedWindow) -> FailedWindow:
-    await asyncio.to_thread(publish_failure, task.kafka, failure)
-    return failure
 
 
 def _ended(status: int) -> str:
@@ -106,9 +100,7 @@ def main() -> None:
 async def _answer(task: Attempt) -> Answer:
     detector = TritonDetector(task.triton, task.triton_shared_memory)
     try:
-        failure = await try_again(task.kafka, detector, task.window, task.threads)
-        # of a shed window it is published already, in the order that it needs
-        return Answer(failure if failure is None or failure.shed else await _said(task, failure))
+        return Answer(await try_again(task.kafka, detector, task.window, task.threads))
     except (LogSilentError, PublishError) as error:
         return Answer(silent=str(error))
     finally:

@@ -75,6 +75,11 @@ def behind(window: FailedWindow, again: Again) -> FailedWindow:
     return msgspec.structs.replace(left, last_offset=again.end_offset, state=again.state, state_version=STATE_VERSION)
 
 
+def told(window: FailedWindow) -> bool:
+    """Whether it is what `backfill` has returned, and published in the order that it needs."""
+    return window.shed and (not window.reason or window.reason.startswith(SHED))
+
+
 def _begin(window: FailedWindow) -> Checkpoint | None:
     if not window.state or window.state_version != STATE_VERSION:
         return None

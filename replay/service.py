@@ -15,10 +15,11 @@ from confluent_kafka import KafkaError, KafkaException
 from processors.keyframe_index import KeyframeIndex
 from processors.triton import TritonDetector
 from replay.attempt import COMMAND, Attempt, attempt
+from replay.backfill import told
 from replay.jobs import Jobs
 from replay.lane import Backfills, Desk, Failures, Lane
 from replay.log import LogSilentError
-from replay.publish import PublishError
+from replay.publish import PublishError, publish_failure
 from replay.room import crowded
 from runtime.config import Settings
 from runtime.health import HealthServer
@@ -107,6 +108,8 @@ class Replayer:
         while True:
             try:
                 failure = await attempt(task, self._command)
+                if failure is not None and not told(failure):
+                    await asyncio.to_thread(publish_failure, self._settings.kafka, failure)
                 self.trouble = ""
                 return failure
             except (LogSilentError, PublishError) as error:

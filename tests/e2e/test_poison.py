@@ -30,7 +30,7 @@ from schemas.partition import partition_of
 from schemas.topics import CHECKPOINTS, FRAMES, LEDGER, PARTITIONS, TOPICS
 from schemas.windows import WindowState
 from tests.e2e.poisoned import CAMERA, GOP, INDEX, command
-from tests.replay.camera_log import SECOND_NS, publish, records
+from tests.replay.camera_log import SECOND_NS, failed_frames, publish, records
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -229,7 +229,8 @@ def test_the_replayer_survives_it_and_a_sound_one_repairs_it(scene: Scene) -> No
     poisoned.stop()
 
     Processes(scene.stack, ("replayer",)).start()
-    wait_until(lambda: scene.state().state == "repaired", "it is repaired")
+    wait_until(lambda: failed_frames(scene.stack, CAMERA) == 0, "it is repaired")
+    assert scene.state().state == "behind", "the camera has gone dark, and its live state does not know of the repair"
     again = scene.again(CAMERA)
     assert again.comparison.differences == ()
     assert again.consistent

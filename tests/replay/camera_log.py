@@ -7,6 +7,7 @@ import msgspec
 
 from cli.collect import read_all
 from cli.demo.clips import View, clips
+from cli.ledger import ledgers
 from devstack.stack import Stack
 from runtime.kafka import producer
 from schemas.codec import WireRecord, encode
@@ -50,6 +51,12 @@ def publish(stack: Stack, log: list[LogRecord], damaged: int | None = None) -> N
 
 def gops(log: list[LogRecord]) -> int:
     return sum(getattr(entry, "keyframe", False) for entry in log)
+
+
+def failed_frames(stack: Stack, camera: str) -> int:
+    """By the newest revision of each GOP's account."""
+    records = read_all(stack.addresses.kafka_bootstrap, [LEDGER.name])
+    return ledgers(records)[camera].frames().failed
 
 
 def wait_for_ledger(stack: Stack, camera: str, count: int) -> None:

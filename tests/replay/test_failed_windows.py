@@ -23,7 +23,7 @@ from replay.window import MAX_ATTEMPTS, open_span, try_again
 from schemas.messages import FailedWindow, Gap
 from schemas.partition import partition_of
 from schemas.topics import FAILED_WINDOWS, FRAMES, PARTITIONS
-from tests.replay.camera_log import FPS, SECOND_NS, gops, publish, records, wait_for_ledger
+from tests.replay.camera_log import FPS, SECOND_NS, failed_frames, gops, publish, records, wait_for_ledger
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -70,7 +70,7 @@ def test_a_model_that_comes_late_repairs_everything_even_if_the_replayer_is_kill
     victim.stop()
     victim.start()
     deadline = time.monotonic() + 120
-    while {one.state for one in states(bootstrap, "late")} != {"repaired"}:
+    while failed_frames(stack, "late"):
         assert time.monotonic() < deadline, states(bootstrap, "late")
         time.sleep(1)
     victim.stop()

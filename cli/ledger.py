@@ -10,21 +10,10 @@ from rich.table import Table
 
 from cli.collect import Record, read_all
 from cli.reach import reached
+from schemas.ledger import Frames, Ledger
 from schemas.messages import AnalysisLedger, Event, IngestLedger, LedgerEntry
 from schemas.results import rfc3339
 from schemas.topics import EVENTS, LEDGER
-
-
-class Frames(msgspec.Struct):
-    """received = published + lost; published = decoded + failed + waiting; decoded = inferred + skipped."""
-
-    received: int = 0
-    published: int = 0
-    decoded: int = 0
-    inferred: int = 0
-    skipped: int = 0
-    failed: int = 0
-    lost: int = 0
 
 
 class Missing(msgspec.Struct, frozen=True):
@@ -42,51 +31,36 @@ class Missing(msgspec.Struct, frozen=True):
 
 
 class CameraLedger:
-    """One camera's entries, the newest revision of each."""
+    """One camera's accounts, and the holes in its log."""
 
     def __init__(self, camera: str) -> None:
         self.camera = camera
-        self._ingest: dict[tuple[str, int], IngestLedger] = {}
-        self._analysis: dict[tuple[str, int], AnalysisLedger] = {}
+        self.accounts = Ledger()
         self._gaps: dict[str, Event] = {}
 
     def add(self, entry: LedgerEntry | Event) -> None:
-        match entry:
-            case IngestLedger():
-                self._ingest[entry.session, entry.gop] = entry
-            case AnalysisLedger():
-                known = self._analysis.get((entry.session, entry.gop))
-                if known is None or entry.revision >= known.revision:
-                    self._analysis[entry.session, entry.gop] = entry
-            case Event():
-                self._gaps[entry.id] = entry
+        if isinstance(entry, Event):
+            self._gaps[entry.id] = entry
+        else:
+            self.accounts.add(entry)
 
     def frames(self) -> Frames:
-        ingest, analysis = self._ingest.values(), self._analysis.values()
-        return Frames(
-            received=sum(entry.received for entry in ingest),
-            published=sum(entry.published for entry in ingest),
-            decoded=sum(entry.decoded for entry in analysis),
-            inferred=sum(entry.inferred for entry in analysis),
-            skipped=sum(entry.skipped for entry in analysis),
-            failed=sum(entry.failed for entry in analysis),
-            lost=sum(entry.lost for entry in ingest),
-        )
+        return self.accounts.frames()
 
     def missing(self) -> list[Missing]:
         """In order of capture. A GOP that was published and not analysed waits, if nothing behind it was analysed."""
         found = []
-        latest = max((entry.captured_ns for entry in self._analysis.values()), default=0)
-        for key, entry in self._ingest.items():
+        latest = max((entry.captured_ns for entry in self.accounts.analysis.values()), default=0)
+        for key, entry in self.accounts.ingest.items():
             if entry.lost:
                 found.append(self._of(entry, entry.lost, "lost", entry.reason or "no reason given"))
-            done = self._analysis.get(key)
+            done = self.accounts.analysis.get(key)
             left = entry.published - (done.consumed if done is not None else 0)
             if left > 0:
                 waits = done is None and entry.captured_ns > latest
                 why = "not analysed yet" if waits else "published, but never seen by a worker"
                 found.append(self._of(entry, left, "waiting" if waits else "unexplained", why))
-        for analysed in self._analysis.values():
+        for analysed in self.accounts.analysis.values():
             if analysed.failed:
                 found.append(self._of(analysed, analysed.failed, "failed", analysed.reason or "no reason given"))
         for gap in self._gaps.values():

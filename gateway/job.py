@@ -8,8 +8,9 @@ from typing import Any, Final, Literal
 import msgspec
 
 from gateway.log import Log, Position, Record
-from gateway.tally import Ledger, Tally, decode_ledger
+from gateway.tally import Tally, decode_ledger
 from schemas.analysis import Analysis, CameraSpec, Source
+from schemas.ledger import Ledger
 from schemas.partition import partition_of
 from schemas.topics import CAMERAS, DETECTIONS, EVENTS, FLOW
 

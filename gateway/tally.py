@@ -7,7 +7,8 @@ import msgspec
 
 from gateway.log import Record
 from schemas.analysis import Analysis, LineRule
-from schemas.messages import AnalysisLedger, Detections, EndLedger, Event, Flow, IngestLedger, LedgerEntry
+from schemas.ledger import Ledger
+from schemas.messages import Detections, Event, Flow, LedgerEntry
 from schemas.results import identity
 from schemas.topics import DETECTIONS, EVENTS, FLOW
 
@@ -20,78 +21,6 @@ _decoders: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     EVENTS.name: msgspec.json.Decoder(Event),
     FLOW.name: msgspec.json.Decoder(Flow),
 }
-
-
-class Frames(msgspec.Struct):
-    """received = published + lost; published = decoded + failed; decoded = inferred + skipped."""
-
-    received: int = 0
-    published: int = 0
-    decoded: int = 0
-    inferred: int = 0
-    skipped: int = 0
-    failed: int = 0
-    lost: int = 0
-
-
-Gop = tuple[str, int]
-"""session, number"""
-
-
-class Ledger:
-    """Sums of one camera's ledger."""
-
-    def __init__(self) -> None:
-        self._ingest: dict[Gop, IngestLedger] = {}
-        self._analysis: dict[Gop, AnalysisLedger] = {}
-        self.end: EndLedger | None = None
-
-    def add(self, entry: LedgerEntry) -> None:
-        if isinstance(entry, EndLedger):
-            self.end = entry
-        elif isinstance(entry, IngestLedger):
-            self._ingest[entry.session, entry.gop] = entry
-        else:
-            known = self._analysis.get((entry.session, entry.gop))
-            if known is None or entry.revision >= known.revision:
-                self._analysis[entry.session, entry.gop] = entry
-
-    def unread(self) -> int:
-        """Published access units of GOPs that no worker has accounted for yet."""
-        return sum(entry.published for name, entry in self._ingest.items() if name not in self._analysis)
-
-    def settled(self) -> bool:
-        """Whether every sum holds, GOP by GOP, for all that both sides have told."""
-        edge = all(entry.received == entry.published + entry.lost for entry in self._ingest.values())
-        worker = all(
-            entry.consumed == entry.decoded + entry.failed and entry.decoded == entry.inferred + entry.skipped
-            for entry in self._analysis.values()
-        )
-        both = self._ingest.keys() & self._analysis.keys()
-        return edge and worker and all(self._ingest[name].published == self._analysis[name].consumed for name in both)
-
-    def drop_untold(self) -> None:
-        """Leaves out what the edge has not accounted for yet: its entry may come after the worker's."""
-        self._analysis = {name: entry for name, entry in self._analysis.items() if name in self._ingest}
-
-    def frames(self) -> Frames:
-        ingest, analysis = self._ingest.values(), self._analysis.values()
-        return Frames(
-            received=sum(entry.received for entry in ingest),
-            published=sum(entry.published for entry in ingest),
-            lost=sum(entry.lost for entry in ingest),
-            decoded=sum(entry.decoded for entry in analysis),
-            inferred=sum(entry.inferred for entry in analysis),
-            skipped=sum(entry.skipped for entry in analysis),
-            failed=sum(entry.failed for entry in analysis),
-        )
-
-    def consumed(self) -> int:
-        return sum(entry.consumed for entry in self._analysis.values())
-
-    def failure(self) -> str:
-        """Why frames failed; the first reason given."""
-        return next((entry.reason for entry in self._analysis.values() if entry.failed and entry.reason), "")
 
 
 def decode_ledger(record: Record) -> LedgerEntry | None:

@@ -11,7 +11,8 @@ from cli.collect import Record
 from cli.demo.alignment import captured_frames, frames_of
 from cli.demo.clips import Clip
 from cli.demo.scoring import Occurrence, Score, score
-from cli.ledger import Frames, ledgers
+from cli.ledger import ledgers
+from schemas.ledger import Frames
 from schemas.topics import DETECTIONS, EVENTS, FRAMES
 
 WARM_UP_SECONDS: Final = 1.0

@@ -12,7 +12,8 @@ from gateway.api import CameraSums, FrameSums, LedgerSums, Problem
 from gateway.job import PREFIX
 from gateway.log import LogUnavailable
 from gateway.services import Services
-from gateway.tally import Ledger, decode_ledger
+from gateway.tally import decode_ledger
+from schemas.ledger import Ledger
 from schemas.messages import EndLedger
 from schemas.partition import partition_of
 from schemas.topics import LEDGER

@@ -3,7 +3,8 @@ from typing import Any
 import msgspec
 
 from cli.collect import Record
-from cli.ledger import CameraLedger, Frames, ledgers
+from cli.ledger import CameraLedger, ledgers
+from schemas.ledger import Frames
 from schemas.messages import AnalysisLedger, Event, IngestLedger, LedgerEntry, Provenance
 from schemas.results import to_json, topic_of
 

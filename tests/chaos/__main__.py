@@ -19,7 +19,7 @@ from tests.chaos.faults import STOP_SECONDS
 def chaos(
     runs: Annotated[int, typer.Option(min=1)] = 20,
     seed: Annotated[int | None, typer.Option(help="Of the first run; the next has the next. Default: chance.")] = None,
-    seconds: Annotated[float, typer.Option(help="Length of the scene.")] = 40.0,
+    seconds: Annotated[float, typer.Option(help="Length of the scene.")] = 24.0,
     strikes: Annotated[int, typer.Option(help="Faults a run.")] = 4,
     out: Annotated[Path, typer.Option()] = Path("build/chaos.json"),
 ) -> None:

@@ -29,7 +29,7 @@ from simulator.spec import spec
 MODEL: Final = "junction-yolo"
 SERVERS: Final = ("kafka", "triton", "redis", "influxdb", "prometheus", "rtsp")
 ROLES: Final = ("ingest", "worker", "recorder", "gateway")
-SETTLE_SECONDS: Final = 30.0
+SETTLE_SECONDS: Final = 90.0
 """how long the last frames may take to come through once the cameras are gone"""
 
 _console = Console(stderr=True)

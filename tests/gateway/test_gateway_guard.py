@@ -104,7 +104,16 @@ async def test_too_many_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 async def test_openapi_describes_everything(tmp_path: Path) -> None:
     async with gateway(settings(tmp_path)) as found:
         api = (await found.http.get("/openapi.json")).json()
-        paths = {"/cameras", "/cameras/{camera_id}", "/events", "/detections", "/flow", "/ledger", "/analyze"}
+        paths = {
+            "/cameras",
+            "/cameras/{camera_id}",
+            "/events",
+            "/detections",
+            "/flow",
+            "/ledger",
+            "/windows",
+            "/analyze",
+        }
         paths |= {"/replays", "/replays/{replay_id}"}
         assert paths | {"/models", "/jobs/{job_id}", "/livez", "/readyz", "/metrics"} == set(api["paths"])
         for path, methods in api["paths"].items():

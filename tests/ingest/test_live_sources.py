@@ -64,7 +64,8 @@ def test_rtsp(rig: Rig, tmp_path: Path, transport: str, codec: str, options: dic
     assert len({unit.session for unit in units}) == 1
     assert all(unit.index < 25 for unit in units), "a keyframe a second"
     shown = sorted(unit.captured_ns for unit in units)
-    assert started < shown[0] < shown[-1] < taken
+    # what comes in a burst at the start is stamped by its own timestamps
+    assert started - 200_000_000 < shown[0] < shown[-1] < taken
     assert all(abs(later - earlier - 40_000_000) < 4_000_000 for earlier, later in itertools.pairwise(shown))
     kinds = [dict(kept.headers)["kind"] for kept in rig.producer.kept if kept.topic == "frames"]
     # the server may have to be asked twice while it forgets the client that tried it

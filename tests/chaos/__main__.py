@@ -21,6 +21,7 @@ def chaos(
     seed: Annotated[int | None, typer.Option(help="Of the first run; the next has the next. Default: chance.")] = None,
     seconds: Annotated[float, typer.Option(help="Length of the scene.")] = 24.0,
     strikes: Annotated[int, typer.Option(help="Faults a run.")] = 4,
+    apart: Annotated[float, typer.Option(help="Seconds between them, to see each alone. 0: at any time.")] = 0.0,
     out: Annotated[Path, typer.Option()] = Path("build/chaos.json"),
 ) -> None:
     """Exit code 1 when a single row differs."""
@@ -29,7 +30,7 @@ def chaos(
     console.print(f"seed {first}; repeat with SEED={first}")
     done: list[Run] = []
     with tempfile.TemporaryDirectory() as folder:
-        campaign = Campaign(repository(Path(folder)), seconds, strikes, STOP_SECONDS)
+        campaign = Campaign(repository(Path(folder)), seconds, strikes, STOP_SECONDS, apart=apart)
         console.print(f"undisturbed: {campaign.undisturbed()} rows")
         for number in range(runs):
             run = campaign.disturbed(first + number, lambda line: console.print(f"  {line}"))
@@ -42,7 +43,7 @@ def chaos(
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_bytes(msgspec.json.format(msgspec.json.encode(report(first, done))) + b"\n")
     recovery = report(first, done)["recovery_seconds"]
-    table = Table("fault", "times", "measured", "p50 s", "p95 s", title="from the fault to the first new result")
+    table = Table("fault", "times", "measured", "p50 s", "p95 s", title="from the fault to the end of the silence after it")
     counts = Counter(struck.fault for run in done for struck in run.faults)
     for fault, count in sorted(counts.items()):
         one = recovery.get(fault, {})

@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from tests.chaos.scene import LIVE, MODEL, RECORDED, Playing, build
 from tests.chaos.witness import Witness
 
 SERVERS: Final = ("kafka", "triton", "redis", "influxdb", "rtsp")
+_BEFORE_SECONDS: Final = 5.0
 ROLES: Final = ("worker", "worker-2", "ingest", "recorder", "replayer")
 
 
@@ -29,7 +31,8 @@ class Struck(Struct):
     at_seconds: float
     cameras: tuple[str, ...]
     recovery_seconds: float | None = None
-    """until each of the cameras had a new result; None where the scene had ended, or other faults came between"""
+    """to the end of the silence that it made, 0.0 for none; None where the scene had ended, or another fault came
+    before that"""
 
 
 class Run(Struct):
@@ -42,7 +45,8 @@ class Run(Struct):
 
 
 class Campaign:
-    """`strikes` faults a run, out of `faults`, each of which comes up before any comes again."""
+    """`strikes` faults a run, out of `faults`, each of which comes up before any comes again. They come at any time, or,
+    with `apart`, so many seconds one after the other."""
 
     def __init__(
         self,
@@ -52,9 +56,10 @@ class Campaign:
         stop_seconds: float,
         faults: Sequence[str] = tuple(FAULTS),
         brokers: int = 3,
+        apart: float = 0.0,
     ) -> None:
         self._repository, self._seconds, self._strikes = repository, seconds, strikes
-        self._stop_seconds, self._brokers = stop_seconds, brokers
+        self._stop_seconds, self._brokers, self._apart = stop_seconds, brokers, apart
         self._faults = list(faults)
         self._waiting: list[str] = []
         self._scene = build(seconds, time.time_ns() - 3600 * 1_000_000_000)
@@ -118,6 +123,8 @@ class Campaign:
         failures: list[BaseException] = []
         threads = []
         moments = sorted(dice.uniform(2.0, max(3.0, self._seconds - 4.0)) for _ in range(self._strikes))
+        if self._apart:
+            moments = [_BEFORE_SECONDS + number * self._apart for number in range(self._strikes)]
         for moment in moments:
             name = self._next(dice)
             own = Arena(arena.stack, arena.processes, arena.witness, random.Random(dice.random()), self._stop_seconds)
@@ -154,7 +161,10 @@ class Campaign:
 
     def _measure(self, run: Run, witness: Witness) -> None:
         """Only what was recovering from one thing alone says how long that takes."""
-        took = [witness.recovered(one.cameras, one.at_seconds) if one.cameras else None for one in run.faults]
+        took = []
+        for one in run.faults:
+            following = min((other.at_seconds for other in run.faults if other.at_seconds > one.at_seconds), default=inf)
+            took.append(witness.recovered(one.cameras, one.at_seconds, following))
         stretches = [
             (one.at_seconds, one.at_seconds + (took or 0.0)) for one, took in zip(run.faults, took, strict=True)
         ]

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+from typing import Any, Final
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
@@ -11,6 +12,23 @@ from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 from runtime.kafka import consumer
 from schemas.messages import Detections, Heartbeat
 from schemas.topics import DETECTIONS, HEARTBEATS
+
+SILENCE_SECONDS: Final = 1.0
+"""results come in bursts; this is longer than between two of them"""
+EFFECT_SECONDS: Final = 10.0
+"""what falls silent later than this after a fault has another reason"""
+
+
+def recovery(arrivals: Sequence[float], since: float, until: float) -> float | None:
+    """Seconds from a fault at `since` to the end of the silence that it made, the longest one that begins before `until`
+    and not long after the fault: results that were on their way when it struck do not count as recovery. 0.0: there was
+    no silence. None: it never ended, or nothing can be said because nothing was to come any more."""
+    last = min(since + EFFECT_SECONDS, until)
+    silences = [(end - begin, end) for begin, end in pairwise(arrivals) if begin < last and end > since]
+    long = [(length, end) for length, end in silences if length >= SILENCE_SECONDS]
+    if long:
+        return max(long)[1] - since
+    return 0.0 if arrivals and arrivals[-1] >= since + SILENCE_SECONDS else None
 
 
 class Witness(threading.Thread):
@@ -44,12 +62,12 @@ class Witness(threading.Thread):
         with self._lock:
             return self._cameras.get(pid, ())
 
-    def recovered(self, cameras: Collection[str], since: float) -> float | None:
-        """Seconds from `since` until each of the cameras had a new result; None: not all of them have yet."""
+    def recovered(self, cameras: Collection[str], since: float, until: float) -> float | None:
+        """Seconds until all of the cameras had results again, see `recovery`; None: not said of one of them."""
         with self._lock:
-            after = [next((at for at in self._first.get(camera, ()) if at > since), None) for camera in cameras]
-        times = [at - since for at in after if at is not None]
-        return max(times) if times and len(times) == len(after) else None
+            times = [recovery(self._first.get(camera, ()), since, until) for camera in cameras]
+        known = [one for one in times if one is not None]
+        return max(known) if known and len(known) == len(times) else None
 
     def _take(self, message: Any) -> None:
         now = time.monotonic()

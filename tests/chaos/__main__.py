@@ -43,7 +43,7 @@ def chaos(
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_bytes(msgspec.json.format(msgspec.json.encode(report(first, done))) + b"\n")
     recovery = report(first, done)["recovery_seconds"]
-    table = Table("fault", "times", "measured", "p50 s", "p95 s", title="from the fault to the end of the silence after it")
+    table = Table("fault", "times", "measured", "p50 s", "p95 s", title="from a fault to the end of its silence")
     counts = Counter(struck.fault for run in done for struck in run.faults)
     for fault, count in sorted(counts.items()):
         one = recovery.get(fault, {})

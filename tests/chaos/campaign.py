@@ -45,8 +45,8 @@ class Run(Struct):
 
 
 class Campaign:
-    """`strikes` faults a run, out of `faults`, each of which comes up before any comes again. They come at any time, or,
-    with `apart`, so many seconds one after the other."""
+    """`strikes` faults a run, out of `faults`, each of which comes up before any comes again. They come at any time,
+    or, with `apart`, so many seconds one after the other."""
 
     def __init__(
         self,
@@ -163,8 +163,8 @@ class Campaign:
         """Only what was recovering from one thing alone says how long that takes."""
         took = []
         for one in run.faults:
-            following = min((other.at_seconds for other in run.faults if other.at_seconds > one.at_seconds), default=inf)
-            took.append(witness.recovered(one.cameras, one.at_seconds, following))
+            until = min((other.at_seconds for other in run.faults if other.at_seconds > one.at_seconds), default=inf)
+            took.append(witness.recovered(one.cameras, one.at_seconds, until))
         stretches = [
             (one.at_seconds, one.at_seconds + (took or 0.0)) for one, took in zip(run.faults, took, strict=True)
         ]

@@ -20,9 +20,9 @@ EFFECT_SECONDS: Final = 10.0
 
 
 def recovery(arrivals: Sequence[float], since: float, until: float) -> float | None:
-    """Seconds from a fault at `since` to the end of the silence that it made, the longest one that begins before `until`
-    and not long after the fault: results that were on their way when it struck do not count as recovery. 0.0: there was
-    no silence. None: it never ended, or nothing can be said because nothing was to come any more."""
+    """Seconds from a fault at `since` to the end of the silence that it made, the longest one that begins before
+    `until` and not long after the fault: results that were on their way when it struck do not count as recovery. 0.0:
+    there was no silence. None: it never ended, or nothing can be said because nothing was to come any more."""
     last = min(since + EFFECT_SECONDS, until)
     silences = [(end - begin, end) for begin, end in pairwise(arrivals) if begin < last and end > since]
     long = [(length, end) for length, end in silences if length >= SILENCE_SECONDS]

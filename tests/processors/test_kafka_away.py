@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-
 from confluent_kafka.admin import AdminClient
 
 from cli.system import Processes

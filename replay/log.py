@@ -41,7 +41,7 @@ class PartitionLog:
         self._consumer = consumer(
             bootstrap,
             "rewatch-replay",
-            **{"fetch.wait.max.ms": 10, "queued.max.messages.kbytes": 32 * 1024, "fetch.max.bytes": 16 * 1024 * 1024},
+            **{"fetch.wait.max.ms": 100, "queued.max.messages.kbytes": 32 * 1024, "fetch.max.bytes": 16 * 1024 * 1024},
         )
         try:
             self.low, self.high = self._consumer.get_watermark_offsets(self._where, timeout=10)
@@ -71,7 +71,9 @@ class PartitionLog:
         self._consumer.assign([TopicPartition(self.topic, self.partition, start)])
         silent, position = 0.0, start
         while position < self.high:
-            messages = self._consumer.consume(_BATCH, 0.5)
+            # asked for many it would wait for as many: for one, and then for what is there
+            messages = self._consumer.consume(1, 0.5)
+            messages += self._consumer.consume(_BATCH - 1, 0) if messages else []
             if not messages:
                 silent += 0.5
                 if silent >= _PATIENCE_SECONDS:

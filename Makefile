@@ -44,3 +44,4 @@ chaos: setup ## RUNS= runs in which everything is killed at some time, from SEED
 bench: setup ## the pipeline and replays against a bare loop; writes build/bench.json
 	.venv/bin/python -m benchmarks.pipeline
 	.venv/bin/python -m benchmarks.replay
+	.venv/bin/python -m benchmarks.replay --model junction-yolo-int8 --name replay_int8

@@ -161,10 +161,10 @@ def _file_run(system: System, clip: Clip) -> tuple[int, dict[str, float]]:
     return frames, {name: (after[name].cpu_seconds - used[name].cpu_seconds) * 1e3 / frames for name in used}
 
 
-def bare_loop(clip: Path, fps: float | None = None) -> float:
+def bare_loop(clip: Path, fps: float | None = None, model: str = MODEL) -> float:
     """CPU seconds per frame, in a process of its own."""
-    model = ROOT / "triton_models" / MODEL / "1" / "model.onnx"
-    command = [sys.executable, "-m", "benchmarks.bare_loop", str(clip), str(model), str(BASELINE_FRAMES)]
+    graph = ROOT / "triton_models" / model / "1" / "model.onnx"
+    command = [sys.executable, "-m", "benchmarks.bare_loop", str(clip), str(graph), str(BASELINE_FRAMES)]
     if fps is not None:
         command.append(str(fps))
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)

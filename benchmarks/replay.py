@@ -2,8 +2,8 @@
 
 Run as `python -m benchmarks.replay`; adds `replay` to build/bench.json. `times_real_time_per_core` is seconds of video
 over CPU seconds of all that works for it: this process, Triton and Kafka. The bare loop of the same minutes says what
-decoding, scaling and inference alone would allow. Live video is measured without and with a replay beside it, on the
-same cores.
+decoding, scaling and inference alone would allow. Live video is measured without and with replays beside it on the
+same cores, as the replayer carries them out.
 """
 
 import asyncio
@@ -29,7 +29,10 @@ from devstack.rtsp import Mount
 from ingest.camera_topic import write_cameras
 from processors.triton import TritonDetector
 from replay.again import Again, look_again
+from replay.child import Surroundings
+from replay.errand import Errand, run
 from schemas.analysis import CameraSpec, Source
+from schemas.messages import ReplayRequest
 from schemas.topics import DETECTIONS, LEDGER
 from simulator.spec import spec
 
@@ -43,25 +46,28 @@ def main(
     rounds: Annotated[int, typer.Option(help="Replays that are measured.")] = 3,
     size: Annotated[str, typer.Option()] = "1920x1080",
     fps: Annotated[float, typer.Option()] = 15,
+    model: Annotated[str, typer.Option()] = MODEL,
+    name: Annotated[str, typer.Option(help="Of the entry in the report.")] = "replay",
     out: Annotated[Path, typer.Option()] = Path("build/bench.json"),
 ) -> None:
     """Measure replays."""
     width, height = (int(side) for side in size.split("x"))
     (clip,) = clips((VIEW,), 30, (width, height), fps, lambda _: None)
     with System(
-        None, ("kafka", "triton", "redis", "rtsp"), ("ingest", "worker"), (MODEL,), mounts={"/bench": Mount(clip.path)}
+        None, ("kafka", "triton", "redis", "rtsp"), ("ingest", "worker"), (model,), mounts={"/bench": Mount(clip.path)}
     ) as system:
-        span = _record(system, clip)
+        span = _record(system, clip, model)
         wall, cpu, loop = 0.0, 0.0, []
         frames, video = 0, 0.0
         for _ in range(rounds):
             again, took, used = _look(system, span)
             wall, cpu, frames = wall + took, cpu + used, frames + again.frames
             video += again.frames / fps
-            loop.append(bare_loop(clip.path))
-        alone, beside = _live(system, clip, span, settle, seconds)
+            loop.append(bare_loop(clip.path, model=model))
+        alone, beside = _live(system, clip, model, span, settle, seconds)
     bare = sum(loop) / len(loop)
     report: dict[str, Any] = {
+        "model": model,
         "size": size,
         "fps": fps,
         "frames": frames,
@@ -73,8 +79,8 @@ def main(
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     kept = json.loads(out.read_text()) if out.exists() else {}
-    out.write_bytes(msgspec.json.format(msgspec.json.encode({**kept, "replay": report})) + b"\n")
-    table = Table(title=f"replay of {size} at {fps:g} fps")
+    out.write_bytes(msgspec.json.format(msgspec.json.encode({**kept, name: report})) + b"\n")
+    table = Table(title=f"replay of {size} at {fps:g} fps, {model}")
     for name in ("times_real_time", "times_real_time_per_core", "times_real_time_per_core_bare_loop"):
         table.add_row(name.replace("_", " "), str(report[name]))
     table.add_row("live p95 alone, ms", str(alone.get("p95")))
@@ -82,11 +88,11 @@ def main(
     Console().print(table)
 
 
-def _record(system: System, clip: Clip) -> tuple[int, int]:
+def _record(system: System, clip: Clip, model: str) -> tuple[int, int]:
     """The clip as a camera's analysed past. Returns its first and last capture time."""
     bootstrap = system.addresses.kafka_bootstrap
     source = Source(url=str(clip.path), pace="max")
-    write_cameras(bootstrap, [CameraSpec(RECORDED, source, spec(clip.header.geometry, model=MODEL))], [])
+    write_cameras(bootstrap, [CameraSpec(RECORDED, source, spec(clip.header.geometry, model=model))], [])
     while not any(r.json()["stage"] == "end" for r in read_all(bootstrap, [LEDGER.name])):
         time.sleep(1)
     times = [r.json()["captured_ns"] for r in read_all(bootstrap, [DETECTIONS.name])]
@@ -112,20 +118,26 @@ def _look(system: System, span: tuple[int, int]) -> tuple[Again, float, float]:
 
 
 def _live(
-    system: System, clip: Clip, span: tuple[int, int], settle: float, seconds: float
+    system: System, clip: Clip, model: str, span: tuple[int, int], settle: float, seconds: float
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     bootstrap = system.addresses.kafka_bootstrap
     source = Source(url=f"{system.addresses.rtsp_url}/bench")
-    write_cameras(bootstrap, [CameraSpec(LIVE, source, spec(clip.header.geometry, model=MODEL))], [])
+    write_cameras(bootstrap, [CameraSpec(LIVE, source, spec(clip.header.geometry, model=model))], [])
     time.sleep(settle)
     begin_ms = time.time() * 1000
     time.sleep(seconds)
     middle_ms = time.time() * 1000
     over = threading.Event()
+    around = Surroundings(bootstrap, system.addresses.triton_grpc)
+    wanted = ReplayRequest("bench", RECORDED, *span)
+
+    async def ask() -> None:
+        async for state in run(Errand(around, wanted)):
+            assert state.state in ("running", "done"), state.reason
 
     def replay() -> None:
         while not over.is_set():
-            _look(system, span)
+            asyncio.run(ask())
 
     beside = threading.Thread(target=replay)
     beside.start()

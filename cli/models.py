@@ -1,24 +1,31 @@
-"""`rewatch models`: import, pull, list and show detectors."""
+"""`rewatch models`: import, pull, quantize, list and show detectors."""
 
 import re
 from pathlib import Path
 from typing import Annotated, NoReturn
 
+import msgspec
+import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
+from cli import pictures as pictures_of
+from cli.moment import nanoseconds
+from cli.pictures import Pixels
+from cli.reach import reached
+from replay.log import LogGoneError, LogSilentError
 from runtime.config import Settings
 from training.catalogue import BUNDLED, Entry, choose, label_file, read_catalogue
-from training.contract import Letterbox, ModelError, Suppression
+from training.contract import Detector, Letterbox, ModelError, Suppression
 from training.download import fetch
 from training.families.registry import FAMILIES
 from training.importing import import_detector
 from training.label_file import COCO
 from training.model_repository import load, models
 
-app = typer.Typer(help="Detectors: import, pull, list and show.", no_args_is_help=True)
+app = typer.Typer(help="Detectors: import, pull, quantize, list and show.", no_args_is_help=True)
 _out = Console()
 _err = Console(stderr=True)
 
@@ -90,6 +97,59 @@ def pull(
     _say_stored(folder)
 
 
+@app.command()
+def quantize(
+    name: Annotated[str, typer.Argument(help="A stored model.")],
+    clips: Annotated[list[Path] | None, typer.Option("--clip", help="Pictures: a video file. Repeatable.")] = None,
+    cameras: Annotated[
+        list[str] | None, typer.Option("--camera", help="Pictures: keyframes of a camera's log. Repeatable.")
+    ] = None,
+    start: Annotated[str, typer.Option("--from", help="Of the log: 2026-01-31T08:00 (UTC unless it says).")] = "",
+    end: Annotated[str, typer.Option("--to", help="Likewise.")] = "",
+    called: Annotated[str | None, typer.Option("--into", help="Name of the variant. Default: NAME-int8.")] = None,
+    pictures: Annotated[int, typer.Option(min=24, max=5000, help="At most so many, of all sources together.")] = 240,
+    kept: Annotated[float, typer.Option(min=0, max=1, help="Agreement with the original it must reach.")] = 0.9,
+    times_faster: Annotated[float, typer.Option(min=0, help="And how many times faster it must be.")] = 1.2,
+    repository: Repository = None,
+    replace: Replace = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
+) -> None:
+    """Make a static INT8 variant: calibrated on two thirds of the pictures, judged on the rest, and refused when it is
+    not faster or no longer agrees with the original."""
+    try:
+        stored = load(_folder(repository) / name)
+        calibration, judging = _split(stored.detector, clips or [], cameras or [], start, end, pictures)
+        try:
+            from training.int8 import publish
+        except ImportError as error:
+            raise ModelError(f"quantising needs the extra `train`: {error}") from None
+        with _err.status("quantising") as status:
+            folder, report = publish(
+                stored,
+                called or f"{name}-int8",
+                calibration,
+                judging,
+                ", ".join([*(clip.name for clip in clips or []), *(f"log of {camera}" for camera in cameras or [])]),
+                _folder(repository),
+                times_faster,
+                kept,
+                replace,
+                lambda line: status.update(line),
+            )
+    except (ModelError, ValueError, LogGoneError, LogSilentError) as error:
+        _fail(error)
+    if as_json:
+        typer.echo(msgspec.json.encode(report).decode())
+        return
+    table = Table("", "before", "after")
+    table.add_row(report.judged_by, f"{report.before:.3f}", f"{report.after:.3f}")
+    table.add_row("ms a picture, one thread", f"{report.milliseconds_before:.1f}", f"{report.milliseconds_after:.1f}")
+    table.add_row("size", _megabytes(report.bytes_before), _megabytes(report.bytes_after))
+    table.add_row("convolutions in float32", str(report.convolutions), str(len(report.in_float32)))
+    _out.print(table)
+    _say_stored(folder)
+
+
 @app.command("list")
 def list_models(
     repository: Repository = None,
@@ -141,6 +201,24 @@ def show(name: Annotated[str, typer.Argument(help="A stored model.")], repositor
         facts += [("note", note) for note in card.notes]
     for key, value in facts:
         _out.print(f"[bold]{key:>10}[/]  {value}", soft_wrap=True, highlight=False)
+
+
+def _split(
+    detector: Detector, clips: list[Path], cameras: list[str], start: str, end: str, count: int
+) -> tuple[Pixels, Pixels]:
+    """By time, source by source: what the variant is judged on comes after what it was calibrated on."""
+    if not clips and not cameras:
+        raise ModelError("no pictures: say --clip FILE, or --camera with --from and --to")
+    if cameras and not (start and end):
+        raise ModelError("--camera wants --from and --to")
+    each = max(1, count // (len(clips) + len(cameras)))
+    sources = [pictures_of.of_clip(clip, detector, each) for clip in clips]
+    if cameras:
+        kafka, times = reached().kafka, (nanoseconds(start, "--from"), nanoseconds(end, "--to"))
+        sources += [pictures_of.of_log(kafka, camera, *times, detector, each) for camera in cameras]
+    first = [source[: len(source) * 2 // 3] for source in sources]
+    second = [source[len(source) * 2 // 3 :] for source in sources]
+    return np.concatenate(first), np.concatenate(second)
 
 
 def _cache() -> Path:
@@ -197,6 +275,6 @@ def _say_stored(folder: Path) -> None:
     _out.print(f"{stored.detector.name} is served from {folder}", soft_wrap=True, highlight=False)
 
 
-def _fail(error: ModelError) -> NoReturn:
+def _fail(error: Exception) -> NoReturn:
     _err.print(f"[red]{type(error).__name__}[/]: {error}", soft_wrap=True, highlight=False, markup=True)
     raise typer.Exit(1)

@@ -47,6 +47,7 @@ class Settings(BaseSettings):
         ge=0,
         description="a live worker that is slower leaves frames out for later, the least cameras first; 0: never",
     )
+    replay_nice: int = Field(10, ge=0, le=19, description="niceness of looking again: live video goes first")
     ingest_group: str = Field("", description="cameras whose label `ingest` is this; empty: cameras without it")
 
     cache: Path = Field(Path("~/.cache/rewatch"), description="installed servers, running stacks, pulled models")

@@ -1,12 +1,16 @@
 """Servers that many tests share: started once, on the first use, for the whole run."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from devstack.stack import Stack
+
+# tests share their cores: what looks again must not wait for all that others do
+os.environ.setdefault("REWATCH_REPLAY_NICE", "0")
 
 
 @pytest.fixture(scope="session")

@@ -34,13 +34,18 @@ def check_name(name: str) -> None:
         )
 
 
+def check_free(repository: Path, name: str, replace: bool) -> None:
+    """Raises ModelError for a name that cannot be, or is taken, unless `replace`."""
+    check_name(name)
+    if (repository / name).exists() and not replace:
+        raise ModelError(f"{repository / name} exists already: choose another name, or --replace it")
+
+
 def store(repository: Path, model: ServedModel, card: ModelCard, replace: bool = False) -> Path:
     """Writes a model and returns its folder. Raises ModelError for a name that is taken, unless `replace`."""
     name = model.detector.name
-    check_name(name)
+    check_free(repository, name, replace)
     target = repository / name
-    if target.exists() and not replace:
-        raise ModelError(f"{target} exists already: choose another --name, or --replace it")
     repository.mkdir(parents=True, exist_ok=True)
     # beside the target, so that the rename stays within one file system
     draft = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=repository))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import numpy as np
 import torch
 import typer
 
@@ -16,11 +17,14 @@ from training.contract import ServedModel, Suppression
 from training.evaluation import NEAR, Report, evaluate
 from training.export import to_onnx
 from training.families.sides import FAMILY
+from training.int8 import read_served, store_variant
 from training.junction_samples import Rendering, folder_of, sample_set
 from training.model_card import ModelCard, digest
-from training.model_repository import store
+from training.model_repository import load, store
 from training.network import JunctionYolo
 from training.provenance import commit_of
+from training.quantization import Data, Floor
+from training.quantization import quantize as quantized
 from training.raw_network import prepare
 from training.samples import commit_in
 from training.served_graph import wrap
@@ -28,6 +32,8 @@ from training.trainer import Recipe, Trainer
 from training.trial import try_out
 
 NAME = "junction-yolo"
+FLOOR = Floor(times_faster=1.4, kept=0.97)
+"""a point of mAP at most"""
 LEARNING_SEED, JUDGING_SEED = 100, 9000
 """far apart: no scene of one is in the other"""
 
@@ -96,6 +102,29 @@ def publish(
     folder = store(repository, model, _card(model, note, facts), replace=True)
     (folder / "README.md").write_text(_readme(facts, report), encoding="utf-8")
     typer.echo(f"{folder}: mAP50 {report.map50:.3f}, mAP50-95 {report.map50_95:.3f}")
+
+
+@app.command()
+def quantize(
+    work: Work = _WORK,
+    repository: Annotated[Path, typer.Option(help="Model repository to read from and write into.")] = Path(
+        "triton_models"
+    ),
+    per_variant: PerVariant = 800,
+    judged: Judged = 100,
+    every: Annotated[int, typer.Option(help="Calibrate on every n-th picture that it learnt from.")] = 16,
+) -> None:
+    """The INT8 variant of the published detector, judged on the same scenes."""
+    learnt, judging = Rendering(LEARNING_SEED, per_variant), Rendering(JUDGING_SEED, judged)
+    calibration = np.ascontiguousarray(sample_set(learnt, work / "samples").pixels[::every])
+    samples = sample_set(judging, work / "samples")
+    stored = load(repository / NAME)
+    data = Data(calibration, f"scenes from seed {LEARNING_SEED}", f"scenes from seed {JUDGING_SEED}", "mAP50-95")
+    variant, report = quantized(
+        read_served(stored), f"{NAME}-int8", data, lambda model: evaluate(model, samples).map50_95, FLOOR, typer.echo
+    )
+    folder = store_variant(stored, variant, report, repository, replace=True)
+    typer.echo(f"{folder}: {report.judged_by} {report.after:.3f}, {report.times_faster:g} times as fast")
 
 
 def _card(model: ServedModel, note: str, facts: dict[str, object]) -> ModelCard:

@@ -87,14 +87,7 @@ class Broker(Service):
         }
 
     def command(self) -> Sequence[str]:
-        java = [
-            "java",
-            "-Xms64m",
-            "-Xmx512m",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
-            "-XX:+ExitOnOutOfMemoryError",
-        ]
+        java = ["java", "-Xms64m", "-Xmx512m", *_SMALL, "-XX:+ExitOnOutOfMemoryError"]
         log4j = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.yaml')}"
         classes = ":".join(str(jar) for jar in sorted(self._jars.glob("*.jar")))
         # Parsed classes from a file: half the CPU seconds of a start. Java ignores an archive that doesn't fit.

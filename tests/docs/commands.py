@@ -21,7 +21,7 @@ def commands(*programs: str) -> list[Command]:
     """Lines of shell blocks, and spans in the text, that begin with one of the programs."""
     found = []
     for document in (path for path in files() if path.suffix == ".md"):
-        content = text(document)
+        content = text(document).replace("\\\n", " ")
         lines = [line for block in re.findall(r"```sh\n(.*?)```", content, re.DOTALL) for line in block.splitlines()]
         lines += re.findall(r"^ {4}(\S.*)$", content, re.MULTILINE)
         lines += re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", content, flags=re.DOTALL))

@@ -12,6 +12,8 @@ import yaml
 from typer.exceptions import TyperException
 
 from cli.main import build
+from gateway import moment
+from gateway.api import ReplayWanted
 from gateway.app import build_app
 from runtime.config import Settings
 from schemas.topics import TOPICS
@@ -107,11 +109,14 @@ def _paths() -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("command", commands("curl"), ids=str)
 def test_the_gateway_has_what_curl_asks_for(command: Command) -> None:
     address = urllib.parse.urlsplit(command.argv[-1])
-    method = "post" if "-F" in command.argv else "get"
+    method = "post" if {"-F", "-d"} & set(command.argv) else "get"
     operation = _paths()[address.path][method]
     known = {parameter["name"] for parameter in operation.get("parameters", [])}
     assert set(urllib.parse.parse_qs(address.query)) <= known
-    if method == "post":
+    if "-d" in command.argv:
+        wanted = ReplayWanted.model_validate_json(command.argv[command.argv.index("-d") + 1])
+        assert moment.parse(wanted.from_, 0, "from") < moment.parse(wanted.to, 0, "to")
+    elif method == "post":
         form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
         given = {command.argv[at + 1].partition("=")[0] for at, word in enumerate(command.argv) if word == "-F"}
         assert given <= set(form)

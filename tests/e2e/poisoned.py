@@ -1,6 +1,6 @@
 """The product's own processes, with a decoder that does not survive one access unit.
 
-`python -m tests.e2e.poisoned (worker|replayer|attempt) (kill|hang)`
+`python -m tests.e2e.poisoned (worker|replayer|attempt|errand) (kill|hang)`
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import Final
 import processors.decoding
 from cli.worker import worker
 from replay.attempt import main as attempt
+from replay.errand import main as errand
 from replay.service import serve
 from runtime.config import Settings
 from runtime.logging import configure
@@ -45,7 +46,7 @@ class HangingDecoder(GopDecoder):
 def replayer(end: str) -> None:
     settings = Settings()
     configure(settings.log_level, settings.log_json, role="replayer")
-    asyncio.run(serve(settings, asyncio.Event(), command("attempt", end)))
+    asyncio.run(serve(settings, asyncio.Event(), command("attempt", end), command("errand", end)))
 
 
 def main() -> None:
@@ -59,6 +60,8 @@ def main() -> None:
             replayer(end)
         case "attempt":
             attempt()
+        case "errand":
+            errand()
 
 
 if __name__ == "__main__":

@@ -21,11 +21,13 @@ from devstack.ports import free_port
 from devstack.process import Process
 from devstack.stack import Stack
 from processors.triton import TritonDetector
+from replay import errand
 from replay.again import Again, look_again
 from replay.attempt import Attempt, attempt
+from replay.child import Surroundings
 from replay.window import MAX_ATTEMPTS
 from runtime.kafka import create_topics
-from schemas.messages import AccessUnit, AnalysisLedger, Checkpoint, FailedWindow, LedgerEntry, LogRecord
+from schemas.messages import AccessUnit, AnalysisLedger, Checkpoint, FailedWindow, LedgerEntry, LogRecord, ReplayRequest
 from schemas.partition import partition_of
 from schemas.topics import CHECKPOINTS, FRAMES, LEDGER, PARTITIONS, TOPICS
 from schemas.windows import WindowState
@@ -73,7 +75,11 @@ class Scene(msgspec.Struct):
         return asyncio.run(look())
 
     def task(self, window: FailedWindow) -> Attempt:
-        return Attempt(window, self.bootstrap, self.stack.addresses.triton_grpc, True, 2)
+        return Attempt(self.around, window)
+
+    @property
+    def around(self) -> Surroundings:
+        return Surroundings(self.bootstrap, self.stack.addresses.triton_grpc)
 
     def environment(self) -> dict[str, str]:
         return {
@@ -205,6 +211,14 @@ async def test_an_attempt_that_is_cancelled_is_over(scene: Scene) -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert not child.is_running()
+
+
+async def test_a_requested_replay_dies_alone_too(scene: Scene) -> None:
+    request = ReplayRequest("poisoned", CAMERA, scene.begin_ns, scene.begin_ns + SECONDS * SECOND_NS)
+    task = errand.Errand(scene.around, request)
+    states = [state async for state in errand.run(task, command("errand", "kill"))]
+    assert {state.state for state in states[:-1]} <= {"running"}
+    assert (states[-1].state, states[-1].reason) == ("failed", "the replay was killed by SIGKILL")
 
 
 def test_nothing_is_left_of_a_replayer_that_is_killed(scene: Scene) -> None:

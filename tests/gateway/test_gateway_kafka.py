@@ -27,6 +27,7 @@ from gateway.models import KnownModels
 from runtime.metrics import REGISTRY
 from schemas.partition import partition_of
 from schemas.topics import EVENTS, FAILED_WINDOWS, FLOW, FRAMES_BATCH, LEDGER, PARTITIONS
+from tests.devstack.waiting import until
 from tests.gateway import clip
 from tests.gateway.asgi import settings
 from tests.gateway.edge import analysed, edge, unreadable
@@ -345,8 +346,7 @@ def test_a_client_that_vanishes_while_it_sends(served: Served, tmp_path: Path) -
             b"POST /analyze HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=b\r\n"
             b"Content-Length: 2000000\r\n\r\n" + head + b"x" * 200_000
         )
-        time.sleep(0.3)
-        assert len(list((tmp_path / "uploads").iterdir())) == 1
+        assert until(lambda: len(list((tmp_path / "uploads").glob("*"))) == 1)
     for _ in range(100):
         if not list((tmp_path / "uploads").iterdir()):
             return

@@ -33,7 +33,11 @@ def test_a_silence_before_the_fault_is_not_its_own() -> None:
 
 
 def test_nor_one_that_another_fault_made() -> None:
-    assert recovery(_without(8.0, 12.0), 5.1, until=7.9) == 0.0
+    assert recovery(_without(16.0, 19.0), 5.1, until=15.9) == 0.0
+
+
+def test_nothing_is_said_when_another_fault_comes_soon() -> None:
+    assert recovery(_without(8.0, 12.0), 5.1, until=7.9) is None
 
 
 def test_nor_one_that_comes_much_later() -> None:

@@ -22,13 +22,14 @@ EFFECT_SECONDS: Final = 10.0
 def recovery(arrivals: Sequence[float], since: float, until: float) -> float | None:
     """Seconds from a fault at `since` to the end of the silence that it made, the longest one that begins before
     `until` and not long after the fault: results that were on their way when it struck do not count as recovery. 0.0:
-    there was no silence. None: it never ended, or nothing can be said because nothing was to come any more."""
+    there was no silence. None: it never ended, or nothing was to come any more, or `until` is too soon to say."""
     last = min(since + EFFECT_SECONDS, until)
     silences = [(end - begin, end) for begin, end in pairwise(arrivals) if begin < last and end > since]
     long = [(length, end) for length, end in silences if length >= SILENCE_SECONDS]
     if long:
         return max(long)[1] - since
-    return 0.0 if arrivals and arrivals[-1] >= since + SILENCE_SECONDS else None
+    seen = arrivals and arrivals[-1] >= since + SILENCE_SECONDS and until >= since + EFFECT_SECONDS
+    return 0.0 if seen else None
 
 
 class Witness(threading.Thread):

@@ -18,7 +18,7 @@ from processors.errors import RetryError
 from processors.store import MAX_NS, Query, Record, Store, Table, captured_ns
 from processors.store_choice import open_store
 from schemas.messages import Detections, Event, Flow
-from schemas.results import rfc3339, to_json
+from schemas.results import retracted, rfc3339, to_json
 
 app = typer.Typer(no_args_is_help=True, help="Events, detections, flow and ledger from the store.")
 
@@ -27,6 +27,7 @@ From = Annotated[str | None, typer.Option("--from", help="Capture time: 2025-11-
 To = Annotated[str | None, typer.Option("--to", help="Likewise; this moment itself is left out.")]
 Limit = Annotated[int, typer.Option(min=1, help="The latest so many.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line instead of a table.")]
+Retracted = Annotated[bool, typer.Option("--retracted", help="Also what a replay has taken back.")]
 
 
 class What(StrEnum):
@@ -51,11 +52,12 @@ def _open() -> Store:
     return open_store(settings)
 
 
-def _show(query: Query, as_json: bool) -> None:
+def _show(query: Query, as_json: bool, everything: bool = True) -> None:
     try:
         records = _open().read(query)
     except RetryError as error:
         raise _failed(error) from error
+    records = [record for record in records if everything or not retracted(record)]
     if as_json:
         for record in records:
             sys.stdout.buffer.write(to_json(record) + b"\n")
@@ -93,10 +95,15 @@ def _failed(error: RetryError) -> typer.Exit:
 
 @app.command()
 def events(
-    camera: Camera = None, start: From = None, end: To = None, limit: Limit = 100, as_json: Json = False
+    camera: Camera = None,
+    start: From = None,
+    end: To = None,
+    limit: Limit = 100,
+    everything: Retracted = False,
+    as_json: Json = False,
 ) -> None:
     """What happened."""
-    _show(_asked("events", camera, start, end, limit), as_json)
+    _show(_asked("events", camera, start, end, limit), as_json, everything)
 
 
 @app.command()
@@ -108,9 +115,16 @@ def detections(
 
 
 @app.command()
-def flow(camera: Camera = None, start: From = None, end: To = None, limit: Limit = 100, as_json: Json = False) -> None:
+def flow(
+    camera: Camera = None,
+    start: From = None,
+    end: To = None,
+    limit: Limit = 100,
+    everything: Retracted = False,
+    as_json: Json = False,
+) -> None:
     """What crossed the lines, by the minute."""
-    _show(_asked("flow", camera, start, end, limit), as_json)
+    _show(_asked("flow", camera, start, end, limit), as_json, everything)
 
 
 @app.command()

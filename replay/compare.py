@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from replay.past import Key, Outcome, time_of
 from schemas.messages import AnalysisLedger, Detections, Event, Flow
-from schemas.results import to_json
+from schemas.results import retracted, to_json
 
 Change = Literal["gained", "lost", "changed"]
 
@@ -48,7 +48,7 @@ def compare(before: Mapping[Key, Outcome], after: Mapping[Key, Outcome]) -> Comp
             same[key.kind] += 1
             continue
         change: Change = "gained" if old is None else "lost" if new is None else "changed"
-        if change == "lost" and old is not None and retracted(old):
+        if change == "lost" and old is not None and _gone(old):
             same[key.kind] += 1
             continue
         differences.append(Difference(change, key, old, new))
@@ -77,23 +77,15 @@ def content(message: Outcome) -> bytes:
     return to_json(msgspec.structs.replace(message, revision=0))
 
 
-def retracted(message: Outcome) -> bool:
-    """An earlier replay has taken it back."""
-    match message:
-        case Event():
-            return "retracted" in message.details
-        case Flow():
-            return message.count == 0
-        case Detections():
-            return not message.boxes
-        case AnalysisLedger():
-            return False
-
-
 def _time(difference: Difference) -> int:
     message = difference.after or difference.before
     assert message is not None
     return time_of(message)
+
+
+def _gone(message: Outcome) -> bool:
+    """An earlier replay has taken it back."""
+    return not message.boxes if isinstance(message, Detections) else retracted(message)
 
 
 def _taken_back(message: Detections | Event | Flow) -> Outcome:

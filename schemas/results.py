@@ -85,6 +85,17 @@ def to_json(message: Result) -> bytes:
     return _encoder.encode(message)
 
 
+def retracted(message: Result) -> bool:
+    """Whether looking again has taken it back: its last revision says that it never happened."""
+    match message:
+        case Event():
+            return "retracted" in message.details
+        case Flow():
+            return message.count == 0
+        case _:
+            return False
+
+
 def identity(message: Result) -> str:
     """What stays the same when the message is published again: sinks replace by it and the highest revision."""
     match message:

@@ -46,6 +46,7 @@ export class EventList {
   add(event, live) {
     const known = this.items.get(event.id);
     if (known && known.event.revision > event.revision) return;
+    if (!known && "retracted" in event.details) return;
     const row = this.row(event);
     if (known) known.row.replaceWith(row);
     else {
@@ -68,6 +69,8 @@ export class EventList {
   /** By capture time, newest first; what arrives late finds its place. */
   insert(row, event) {
     row.dataset.at = event.captured_ns;
+    // a replay has found that it never happened
+    row.classList.toggle("retracted", "retracted" in event.details);
     let next = this.list.firstElementChild;
     while (next && Number(next.dataset.at) > event.captured_ns) next = next.nextElementSibling;
     this.list.insertBefore(row, next);

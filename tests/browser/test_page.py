@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from confluent_kafka import Producer
 from playwright.sync_api import Page, expect
@@ -159,6 +160,13 @@ def test_events_come_and_show_their_evidence(
     expect(items.first.locator("dl")).to_contain_text("frames/0, offsets")
     page.select_option("#event-kind", "red_light")
     expect(page.locator(f"#event-list li[data-id^='{camera}']:visible")).to_have_count(1)
+    # a replay takes it back, and another that this page has never seen
+    for number, kind in ((3, "red_light"), (9, "red_light")):
+        event = clip.event(camera, number, time.time_ns(), kind)
+        writer.result(msgspec.structs.replace(event, details={**event.details, "retracted": 1}, revision=1))
+    producer.flush()
+    expect(items.first).to_have_class("retracted")
+    expect(items).to_have_count(4)
 
 
 def test_after_the_gateway_was_away_no_event_is_missing(

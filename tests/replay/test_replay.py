@@ -16,11 +16,13 @@ from typing import Any
 
 import av
 import msgspec
+import numpy as np
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from cli.collect import read_all
+from cli.pictures import of_log
 from cli.system import Processes
 from devstack.stack import Stack
 from processors.triton import TritonDetector
@@ -35,6 +37,7 @@ from schemas.partition import partition_of
 from schemas.results import headers_of, to_json
 from schemas.topics import DAY_MS, DETECTIONS, EVENTS, FRAMES, LEDGER, MAX_RESULT_BYTES, PARTITIONS, Topic
 from tests.replay.camera_log import FPS, SECOND_NS, gops, publish, records, wait_for_ledger
+from training.model_repository import load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -352,6 +355,24 @@ def test_wrong_times_and_cameras_are_said_clearly(past: Past) -> None:
     assert len(read_all(past.bootstrap, [EVENTS.name, DETECTIONS.name, LEDGER.name])) == before
     code, answer = past.rewatch("replay", "--camera", CAMERA, "--from", past.at(5), "--to", past.at(4))
     assert (code, answer["error"]) == (1, "the end is not after the beginning")
+
+
+def test_a_detector_is_calibrated_on_the_log(past: Past) -> None:
+    detector = load(ROOT / "triton_models" / "junction-yolo").detector
+    keyframes = [
+        record for record in read_all(past.bootstrap, [FRAMES.name])
+        if record.key == CAMERA.encode() and record.headers.get("keyframe") == b"1"
+    ]  # fmt: skip
+    end_ns = past.begin_ns + 2 * SECONDS * SECOND_NS
+    every = of_log(past.bootstrap, CAMERA, past.begin_ns, end_ns, detector, 100)
+    assert every.shape == (len(keyframes), detector.height, detector.width, 3)
+    few = of_log(past.bootstrap, CAMERA, past.begin_ns, end_ns, detector, 3)
+    places = [next(n for n, picture in enumerate(every) if np.array_equal(picture, one)) for one in few]
+    assert places[0] == 0
+    assert places == sorted(places)
+    assert places[-1] >= len(every) // 2, "spread over all of it"
+    with pytest.raises(LogGoneError):
+        of_log(past.bootstrap, "nobody", past.begin_ns, end_ns, detector, 3)
 
 
 def test_what_retention_has_deleted_is_named(past: Past) -> None:

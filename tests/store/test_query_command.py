@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -42,6 +43,18 @@ def test_camera_time_and_limit(folder: Path) -> None:
     assert len(ask("detections", "--json", "--camera", "other", *window).stdout.splitlines()) == 2
     assert ask("count", "detections").stdout == "6\n"
     assert ask("count", "detections", "--from", str(detections(1).captured_ns)).stdout == "4\n"
+
+
+def test_what_a_replay_has_taken_back_is_shown_on_demand(folder: Path) -> None:
+    taken = msgspec.structs.replace(example("event"), details={"retracted": 1}, revision=1)
+    none = msgspec.structs.replace(example("flow"), count=0, mean_speed=None, revision=1)
+    store = DuckStore(folder)
+    store.write([taken, none])
+    store.close()
+    assert ask("events", "--json").stdout.encode().splitlines() == [to_json(example("event-without-track"))]
+    assert ask("flow", "--json").stdout == ""
+    assert to_json(taken) in ask("events", "--json", "--retracted").stdout.encode().splitlines()
+    assert ask("flow", "--json", "--retracted").stdout.encode().splitlines() == [to_json(none)]
 
 
 def test_a_table_for_people(folder: Path) -> None:

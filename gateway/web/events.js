@@ -69,8 +69,6 @@ export class EventList {
   /** By capture time, newest first; what arrives late finds its place. */
   insert(row, event) {
     row.dataset.at = event.captured_ns;
-    // a replay has found that it never happened
-    row.classList.toggle("retracted", "retracted" in event.details);
     let next = this.list.firstElementChild;
     while (next && Number(next.dataset.at) > event.captured_ns) next = next.nextElementSibling;
     this.list.insertBefore(row, next);
@@ -98,6 +96,8 @@ export class EventList {
     row.dataset.id = event.id;
     row.dataset.kind = event.kind;
     row.dataset.at = event.captured_ns;
+    // a replay has found that it never happened
+    row.classList.toggle("retracted", "retracted" in event.details);
     const details = row.appendChild(document.createElement("details"));
     const summary = details.appendChild(document.createElement("summary"));
     summary.append(

@@ -97,7 +97,8 @@ async def look_again(
             sheds = await loop.run_in_executor(pool, shed, bootstrap, span)
             stretch = _stretch(sheds, to_ns) if follow and change is None else -1
             live = {checkpoint.offset: digest(checkpoint) for checkpoint in left}
-            beginning = walked.keyframe_ns > from_ns - WARM_UP_SECONDS * SECOND_NS
+            # where nothing was deleted yet, a log that reaches no further back is the camera's own beginning
+            beginning = log.low == 0 and walked.keyframe_ns > from_ns - WARM_UP_SECONDS * SECOND_NS
             cold = restored is None and not beginning
             counted_ns = from_ns if change is not None else walked.keyframe_ns if cold else 0
             found: dict[Key, Outcome] = {}

@@ -35,7 +35,7 @@ from runtime.kafka import consumer, create_topics, producer
 from schemas.messages import Event
 from schemas.partition import partition_of
 from schemas.results import headers_of, to_json
-from schemas.topics import DAY_MS, DETECTIONS, EVENTS, FRAMES, LEDGER, MAX_RESULT_BYTES, PARTITIONS, Topic
+from schemas.topics import CHECKPOINTS, DAY_MS, DETECTIONS, EVENTS, FRAMES, LEDGER, MAX_RESULT_BYTES, PARTITIONS, Topic
 from tests.replay.camera_log import FPS, SECOND_NS, gops, publish, records, wait_for_ledger
 from training.model_repository import load
 
@@ -391,3 +391,32 @@ def test_what_retention_has_deleted_is_named(past: Past) -> None:
     assert "what is left begins at" in answer["error"]
     whole = past.again(15.0, 20.0)
     assert whole.comparison.same["Detections"] >= 5 * FPS
+
+
+def test_a_cold_start_publishes_only_when_it_is_told_to(past: Past) -> None:
+    """After the one before: the log's beginning is gone, and now its checkpoints too."""
+    admin = AdminClient({"bootstrap.servers": past.bootstrap})
+    admin.delete_topics([CHECKPOINTS.name])[CHECKPOINTS.name].result(10)
+    deadline = time.monotonic() + 20
+    while CHECKPOINTS.name in admin.list_topics(timeout=10).topics:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    create_topics(past.bootstrap, [CHECKPOINTS], 1)
+
+    def newest() -> dict[Key, Outcome]:
+        begin_ns = past.begin_ns + 8 * SECOND_NS
+        return published(past.bootstrap, locate(past.bootstrap, CAMERA, begin_ns, begin_ns + SECOND_NS), 2**63)
+
+    before = newest()
+    span = ("--camera", CAMERA, "--from", past.at(8), "--to", past.at(12))
+    code, answer = past.rewatch("replay", *span)
+    assert code == 0
+    assert answer["cold"]
+    assert answer["published"] == 0
+    assert newest() == before
+    changes = sum(number for kind in answer["counts"].values() for change, number in kind.items() if change != "same")
+    assert changes > 0, "objects were there before that nobody can know of any more"
+    code, answer = past.rewatch("replay", *span, "--even-cold")
+    assert code == 0
+    assert answer["published"] > 0
+    assert newest() != before

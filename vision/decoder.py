@@ -17,6 +17,9 @@ from vision.bitstream import entry_point, first_slice_type, is_skipped_leading
 # valid way, is noticed by nobody, and the picture's rest is whatever its memory held before.
 # (`ec=0`, concealment off, looks cleaner, but then FFmpeg marks every H.264 picture of several slices corrupt.)
 _OPTIONS: Final = {"err_detect": "explode+crccheck"}
+MOST_PIXELS: Final = 8192 * 4352
+"""the largest picture of either standard's highest level; a header of a few bytes can ask for a hundred times as much
+memory"""
 # Without its leading pictures an open H.264 GOP names references that never were, harmlessly: here only what FFmpeg had
 # to mend counts as damage.
 _LENIENT: Final = {"err_detect": "crccheck"}
@@ -211,7 +214,7 @@ def _open(codec: Codec, options: dict[str, str]) -> av.VideoCodecContext:
     assert isinstance(decoder, av.VideoCodecContext)
     decoder.thread_count = 1  # more threads would hold back one picture each
     decoder.flags |= Flags.low_delay
-    decoder.options = dict(options)
+    decoder.options = {**options, "max_pixels": str(MOST_PIXELS)}
     return decoder
 
 

@@ -55,7 +55,7 @@ def settle(stack: Stack, cameras: Collection[str], patience: float = 240.0) -> s
             missing = _unsettled(bootstrap, store, cameras)
             if not missing or time.monotonic() > deadline:
                 return missing
-            time.sleep(1.0)
+            time.sleep(2.5)
     finally:
         store.close()
 

@@ -17,10 +17,10 @@ STOP_SECONDS = 9.0
 def test_whatever_happens_the_tables_are_the_same(tmp_path: Path) -> None:
     seed = int(os.environ.get("REWATCH_TEST_SEED") or random.randrange(10**6))
     print(f"seed {seed}; repeat with REWATCH_TEST_SEED={seed}")
-    campaign = Campaign(repository(tmp_path), seconds=16, strikes=3, stop_seconds=STOP_SECONDS)
-    assert campaign.undisturbed() > 16 * 15 * 3
+    campaign = Campaign(repository(tmp_path), seconds=12, strikes=3, stop_seconds=STOP_SECONDS)
+    assert campaign.undisturbed() > 12 * 15 * 3
     for number in range(3):
         run = campaign.disturbed(seed + number, print)
         assert len(run.faults) == 3
         assert run.differences == [], f"seed {run.seed}: {run.faults}"
-        assert run.rows_compared > 2 * 16 * 15 * 3
+        assert run.rows_compared > 2 * 12 * 15 * 3

@@ -235,6 +235,15 @@ def damaged(units: list[AccessUnit], seed: int) -> list[AccessUnit]:
     return [*units[:index], replace(units[index], data=bytes(data)), *units[index + 1 :]]
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_picture_too_large_for_any_level_is_refused(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
+    units = encode(codec, 5, options={"bf": "0"} if codec == "h264" else OPEN_HEVC)
+    assert decode_all(units)
+    monkeypatch.setattr("vision.decoder.MOST_PIXELS", 100)
+    with pytest.raises(CorruptAccessUnit):
+        decode_all(units)
+
+
 @pytest.mark.timeout(120)
 def test_damaged_bytes_come_to_the_same_end_every_time() -> None:
     """Also where nobody can notice the damage: what passes, passes with the same pixels."""

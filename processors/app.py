@@ -101,7 +101,7 @@ def build_app(
         # a few seconds of video; the default of 4096 records would be hundreds of megabytes
         stream_buffer_maxsize=64,
         broker_session_timeout=6.0,
-        broker_heartbeat_interval=2.0,
+        broker_heartbeat_interval=1.0,
         broker_commit_interval=1.0,
         producer_request_timeout=30.0,
         consumer_max_fetch_size=MAX_FRAME_BYTES,

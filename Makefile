@@ -41,7 +41,8 @@ soak: setup ## SOAK_MINUTES of two cameras; memory must stay flat
 chaos: setup ## RUNS= runs in which everything is killed at some time, from SEED=; writes build/chaos.json
 	.venv/bin/python -m tests.chaos --runs $(RUNS) $(if $(SEED),--seed $(SEED))
 
-bench: setup ## the pipeline and replays against a bare loop; writes build/bench.json
+bench: setup ## the pipeline and replays against a bare loop, recovery after faults; writes build/bench.json
 	.venv/bin/python -m benchmarks.pipeline
 	.venv/bin/python -m benchmarks.replay
 	.venv/bin/python -m benchmarks.replay --model junction-yolo-int8 --name replay_int8
+	.venv/bin/python -m tests.chaos.recovery

@@ -1,7 +1,6 @@
 """`make chaos`: many disturbed runs, and what came of them in build/chaos.json."""
 
 import random
-import statistics
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos.campaign import Campaign, Run, repository
+from tests.chaos.campaign import Campaign, Run, percentiles, repository
 from tests.chaos.faults import STOP_SECONDS
 
 
@@ -21,7 +20,6 @@ def chaos(
     seed: Annotated[int | None, typer.Option(help="Of the first run; the next has the next. Default: chance.")] = None,
     seconds: Annotated[float, typer.Option(help="Length of the scene.")] = 24.0,
     strikes: Annotated[int, typer.Option(help="Faults a run.")] = 4,
-    apart: Annotated[float, typer.Option(help="Seconds between them, to see each alone. 0: at any time.")] = 0.0,
     out: Annotated[Path, typer.Option()] = Path("build/chaos.json"),
 ) -> None:
     """Exit code 1 when a single row differs."""
@@ -30,7 +28,7 @@ def chaos(
     console.print(f"seed {first}; repeat with SEED={first}")
     done: list[Run] = []
     with tempfile.TemporaryDirectory() as folder:
-        campaign = Campaign(repository(Path(folder)), seconds, strikes, STOP_SECONDS, apart=apart)
+        campaign = Campaign(repository(Path(folder)), seconds, strikes, STOP_SECONDS)
         console.print(f"undisturbed: {campaign.undisturbed()} rows")
         for number in range(runs):
             run = campaign.disturbed(first + number, lambda line: console.print(f"  {line}"))
@@ -65,18 +63,9 @@ def report(seed: int, done: list[Run]) -> dict[str, Any]:
         "faults": dict(Counter(struck.fault for run in done for struck in run.faults)),
         "rows_compared": sum(run.rows_compared for run in done),
         "differences": sum(len(run.differences) for run in done),
-        "recovery_seconds": {
-            fault: {"n": len(times), "p50": _percentile(times, 50), "p95": _percentile(times, 95)}
-            for fault, times in sorted(measured.items())
-        },
+        "recovery_seconds": {fault: percentiles(times) for fault, times in sorted(measured.items())},
         "each": done,
     }
-
-
-def _percentile(times: list[float], percent: int) -> float:
-    if len(times) == 1:
-        return round(times[0], 2)
-    return round(statistics.quantiles(times, n=100, method="inclusive")[percent - 1], 2)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +23,6 @@ from tests.chaos.scene import LIVE, MODEL, RECORDED, Playing, build
 from tests.chaos.witness import Witness
 
 SERVERS: Final = ("kafka", "triton", "redis", "influxdb", "rtsp")
-_BEFORE_SECONDS: Final = 5.0
 ROLES: Final = ("worker", "worker-2", "ingest", "recorder", "replayer")
 
 
@@ -45,8 +45,7 @@ class Run(Struct):
 
 
 class Campaign:
-    """`strikes` faults a run, out of `faults`, each of which comes up before any comes again. They come at any time,
-    or, with `apart`, so many seconds one after the other."""
+    """`strikes` faults a run, out of `faults`, each of which comes up before any comes again."""
 
     def __init__(
         self,
@@ -56,10 +55,9 @@ class Campaign:
         stop_seconds: float,
         faults: Sequence[str] = tuple(FAULTS),
         brokers: int = 3,
-        apart: float = 0.0,
     ) -> None:
         self._repository, self._seconds, self._strikes = repository, seconds, strikes
-        self._stop_seconds, self._brokers, self._apart = stop_seconds, brokers, apart
+        self._stop_seconds, self._brokers = stop_seconds, brokers
         self._faults = list(faults)
         self._waiting: list[str] = []
         self._scene = build(seconds, time.time_ns() - 3600 * 1_000_000_000)
@@ -123,8 +121,6 @@ class Campaign:
         failures: list[BaseException] = []
         threads = []
         moments = sorted(dice.uniform(2.0, max(3.0, self._seconds - 4.0)) for _ in range(self._strikes))
-        if self._apart:
-            moments = [_BEFORE_SECONDS + number * self._apart for number in range(self._strikes)]
         for moment in moments:
             name = self._next(dice)
             own = Arena(arena.stack, arena.processes, arena.witness, random.Random(dice.random()), self._stop_seconds)
@@ -179,6 +175,15 @@ class Campaign:
         begun = min((one.at_seconds for one in run.faults), default=0.0)
         for one in run.faults:
             one.at_seconds = round(one.at_seconds - begun, 2)
+
+
+def percentiles(seconds: Sequence[float]) -> dict[str, float]:
+    if len(seconds) == 1:
+        middle = high = seconds[0]
+    else:
+        cuts = statistics.quantiles(seconds, n=100, method="inclusive")
+        middle, high = cuts[49], cuts[94]
+    return {"n": len(seconds), "p50": round(middle, 2), "p95": round(high, 2)}
 
 
 def repository(folder: Path) -> Path:

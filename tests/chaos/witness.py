@@ -70,6 +70,13 @@ class Witness(threading.Thread):
         known = [one for one in times if one is not None]
         return max(known) if known and len(known) == len(times) else None
 
+    def flows(self, camera: str, seconds: float, pause: float) -> bool:
+        """Whether it has had results for so long, up to now, with no pause between them."""
+        now = time.monotonic()
+        with self._lock:
+            times = [at for at in self._first.get(camera, ()) if at > now - seconds - pause]
+        return bool(times) and all(b - a < pause for a, b in pairwise([now - seconds - pause, *times, now]))
+
     def _take(self, message: Any) -> None:
         now = time.monotonic()
         if message.topic() == HEARTBEATS.name:

@@ -1,6 +1,5 @@
 """A stretch of the log looked at again, on real Kafka and real Triton: what is the same, what differs, what proves."""
 
-import asyncio
 import io
 import json
 import os
@@ -12,7 +11,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import av
 import msgspec
@@ -25,8 +23,6 @@ from cli.collect import read_all
 from cli.pictures import of_log
 from cli.system import Processes
 from devstack.stack import Stack
-from processors.triton import TritonDetector
-from replay.again import Again, look_again
 from replay.compare import content
 from replay.log import LogGoneError, PartitionLog
 from replay.past import Key, Outcome, checkpoints, published
@@ -37,72 +33,12 @@ from schemas.partition import partition_of
 from schemas.results import headers_of, to_json
 from schemas.topics import CHECKPOINTS, DAY_MS, DETECTIONS, EVENTS, FRAMES, LEDGER, MAX_RESULT_BYTES, PARTITIONS, Topic
 from tests.replay.camera_log import FPS, SECOND_NS, gops, publish, records, wait_for_ledger
+from tests.replay.past import CAMERA, ROOT, SECOND, SECONDS, Past
 from training.model_repository import load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-ROOT = Path(__file__).resolve().parents[2]
-CAMERA, SECOND = "again", "beside"
-SECONDS = 30
 FRAME_MS = 1000 / FPS
-
-
-class Past(msgspec.Struct):
-    """A camera's log that a worker has analysed, up to its last GOP."""
-
-    stack: Stack
-    begin_ns: int
-
-    @property
-    def bootstrap(self) -> str:
-        return self.stack.addresses.kafka_bootstrap
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            **os.environ,
-            "REWATCH_KAFKA": self.bootstrap,
-            "REWATCH_TRITON": self.stack.addresses.triton_grpc,
-        }
-
-    def again(self, start: float, end: float, **more: Any) -> Again:
-        """Seconds since the beginning."""
-
-        async def look() -> Again:
-            detector = TritonDetector(self.stack.addresses.triton_grpc, True)
-            try:
-                return await look_again(
-                    self.bootstrap,
-                    detector,
-                    CAMERA,
-                    self.begin_ns + round(start * SECOND_NS),
-                    self.begin_ns + round(end * SECOND_NS),
-                    **more,
-                )
-            finally:
-                await detector.stop()
-
-        return asyncio.run(look())
-
-    def newest(self) -> dict[Key, Outcome]:
-        span = locate(self.bootstrap, CAMERA, self.begin_ns, self.begin_ns + SECONDS * SECOND_NS)
-        return published(self.bootstrap, span, 2**63)
-
-    def rewatch(self, *words: str) -> tuple[int, dict[str, Any]]:
-        code, stdout = self.said(*words, "--json")
-        answer: dict[str, Any] = json.loads(stdout)
-        return code, answer
-
-    def said(self, *words: str) -> tuple[int, str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "cli.main", *words],
-            capture_output=True, text=True, check=False, cwd=ROOT, env=self.environment, timeout=120,
-        )  # fmt: skip
-        assert done.stdout, done.stderr
-        return done.returncode, done.stdout
-
-    def at(self, seconds: float) -> str:
-        return str(self.begin_ns + round(seconds * SECOND_NS))
 
 
 @pytest.fixture(scope="module")

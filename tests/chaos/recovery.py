@@ -88,8 +88,10 @@ def _struck(name: str, arena: Arena, witness: Witness) -> float | None:
 
     arena.struck = remember
     FAULTS[name](arena)
-    _calm(witness)
     ((at, cameras),) = struck
+    # what was on its way still comes out
+    time.sleep(max(0.0, at + _CALM_SECONDS - time.monotonic()))
+    _calm(witness)
     return witness.recovered(cameras, at, inf) if cameras else None
 
 

@@ -117,14 +117,15 @@ def test_a_frozen_server_is_noticed(rig: Rig, tmp_path: Path, clip: Path) -> Non
     with rtsp(tmp_path, clip) as server:
         rig.camera(server.url("/cam"), id="frozen", stall_seconds=1.0, open_timeout_seconds=2.0)
         wait_until(lambda: len(rig.units()) >= 30)
+        # on a busy machine the server may have refused the first asking
+        before = metric("failures_total", "frozen")
         server.pause()
         frozen = time.monotonic()
-        wait_until(lambda: metric("failures_total", "frozen") >= 1)
+        wait_until(lambda: metric("failures_total", "frozen") > before)
         assert time.monotonic() - frozen < 8
         server.resume()
-        wait_until(lambda: len(rig.gaps()) >= 1, 40)
+        wait_until(lambda: any(gap.reason == "stalled" for gap in rig.gaps()), 40)
         wait_until(lambda: len(rig.units()) >= 80)
-    assert rig.gaps()[0].reason == "stalled"
     captured = [unit.captured_ns for unit in rig.units()]
     assert captured == sorted(captured)
 

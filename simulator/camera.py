@@ -9,6 +9,15 @@ import numpy as np
 from simulator.arrays import Floats
 
 
+class Mount(msgspec.Struct, frozen=True):
+    """How cameras hang: from the least to the most that a scene may draw. Metres above the ground; degrees that the
+    camera looks down, and that its picture is wide."""
+
+    height: tuple[float, float] = (7.0, 10.5)
+    pitch: tuple[float, float] = (13.0, 19.0)
+    field_of_view: tuple[float, float] = (54.0, 66.0)
+
+
 class Camera(msgspec.Struct, frozen=True):
     """Pinhole model. World: x right, y forward along the main road, z up, metres; the pole stands at y = 0.
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from simulator.actors import LABELS
 from simulator.arrays import Picture, stream
+from simulator.camera import Mount
 from simulator.look import VARIANTS, Variant
 from simulator.scene import Scene
 from simulator.traffic import TrafficConfig
@@ -29,6 +30,7 @@ def images(
     *,
     per_scene: int = _PER_SCENE,
     compress: bool = True,
+    mount: Mount = Mount(),
 ) -> Iterator[Sample]:
     """Yield `count` samples: picture uint8 [H, W, 3] RGB, boxes float32 [n, 4] (x1, y1, x2, y2, pixels), classes [n].
 
@@ -44,7 +46,7 @@ def images(
         width, height = _render_size(size, rng)
         demand = float(rng.uniform(0.5, 1.6))
         config = TrafficConfig(demand=demand, bus_share=float(rng.uniform(0.05, 0.16)))
-        scene = Scene(seed * 100_000 + scenes, variant, width, height, fps=20.0, traffic=config)
+        scene = Scene(seed * 100_000 + scenes, variant, width, height, fps=20.0, traffic=config, mount=mount)
         scenes += 1
         for _ in range(min(per_scene, count - done)):
             scene.skip(float(rng.uniform(1.2, 4.5)))

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 import msgspec
 import numpy as np
 
-from simulator.camera import Camera
+from simulator.camera import Camera, Mount
 from simulator.path import Path
 
 Phase: TypeAlias = Literal["red", "amber", "green"]
@@ -130,18 +130,23 @@ def random_junction(rng: np.random.Generator) -> Junction:
     )
 
 
-def random_camera(rng: np.random.Generator, junction: Junction, width: int, height: int) -> Camera:
-    """A pole camera that has the stop line, the signal head and the junction in its picture."""
+def random_camera(
+    rng: np.random.Generator, junction: Junction, width: int, height: int, mount: Mount = Mount()
+) -> Camera:
+    """A pole camera that has the stop line, the signal head and the junction in its picture.
+
+    Raises RuntimeError for a mount from which they cannot be seen.
+    """
     for _ in range(200):
         x = float(rng.uniform(-3.0, junction.half_main + 5.0))
         aim_x = float(rng.uniform(0.0, 0.7 * junction.half_main))
         camera = Camera(
             x=x,
-            height=float(rng.uniform(7.0, 10.5)),
+            height=float(rng.uniform(*mount.height)),
             yaw=math.atan2(aim_x - x, junction.stop_y + 6.0),
-            pitch=math.radians(float(rng.uniform(13.0, 19.0))),
+            pitch=math.radians(float(rng.uniform(*mount.pitch))),
             roll=math.radians(float(rng.normal(0.0, 0.5))),
-            field_of_view=math.radians(float(rng.uniform(54.0, 66.0))),
+            field_of_view=math.radians(float(rng.uniform(*mount.field_of_view))),
             picture_width=width,
             picture_height=height,
         )
@@ -158,4 +163,4 @@ def random_camera(rng: np.random.Generator, junction: Junction, width: int, heig
         margin = np.array([width, height]) * 0.03
         if (pixels > margin).all() and (pixels < np.array([width, height]) - margin).all():
             return camera
-    raise RuntimeError("no camera pose shows the whole approach")  # unreachable for the ranges above
+    raise RuntimeError("no camera pose shows the whole approach")  # unreachable for the usual mount

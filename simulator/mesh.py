@@ -109,11 +109,18 @@ class Mesh:
         return self
 
 
+_WAYS = np.array(
+    [
+        (np.cos(a) * np.cos(e), np.sin(a) * np.cos(e), np.sin(e))
+        for a in np.linspace(0, 2 * np.pi, 33)[:-1]
+        for e in np.linspace(-1.5, 1.5, 13)
+    ]
+).T
+
+
 def _outermost(vertices: Floats) -> Ints:
     """Indices of the vertices that are farthest in some direction: those an outline can be made of."""
-    turn = np.linspace(0, 2 * np.pi, 33)[:-1]
-    ways = [(np.cos(a) * np.cos(e), np.sin(a) * np.cos(e), np.sin(e)) for a in turn for e in np.linspace(-1.5, 1.5, 13)]
-    return np.asarray(np.unique((vertices @ np.array(ways).T).argmax(axis=0)))
+    return np.asarray(np.unique((vertices @ _WAYS).argmax(axis=0)))
 
 
 def inset(quad: Floats, u: tuple[float, float], v: tuple[float, float], lift: float = 0.008) -> Floats:

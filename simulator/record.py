@@ -31,13 +31,13 @@ class TruthError(ValueError):
 class TruthWriter:
     """Writes header and frames as they come. A context manager: the file appears under its name when all went well."""
 
-    def __init__(self, path: Path, header: ClipHeader) -> None:
+    def __init__(self, path: Path, header: msgspec.Struct) -> None:
         self._path, self._part = path, path.with_name(f".{path.name}.part")
         self._file: IO[bytes] = self._part.open("wb")
         self._encoder = msgspec.json.Encoder()
         self._file.write(self._encoder.encode(header) + b"\n")
 
-    def write(self, truth: Truth) -> None:
+    def write(self, truth: msgspec.Struct) -> None:
         """Append one frame."""
         self._file.write(self._encoder.encode(truth) + b"\n")
 
@@ -54,15 +54,21 @@ class TruthWriter:
 
 def read_truth(path: Path) -> tuple[ClipHeader, list[Truth]]:
     """Header and frames of a truth file. Raises TruthError, or OSError where there is none."""
-    with path.open("rb") as file:
-        header = _decoded(file.readline(), ClipHeader, path, 1)
-        frames = [_decoded(line, Truth, path, number) for number, line in enumerate(file, 2)]
+    header, frames = read_lines(path, ClipHeader, Truth)
     if header.format != FORMAT:
         raise TruthError(f"{path}: format {header.format!r}, this version reads {FORMAT!r}")
     return header, frames
 
 
-_Line = TypeVar("_Line", ClipHeader, Truth)
+_Header = TypeVar("_Header")
+_Line = TypeVar("_Line")
+
+
+def read_lines(path: Path, header: type[_Header], line: type[_Line]) -> tuple[_Header, list[_Line]]:
+    """First line and the others. Raises TruthError, naming the line; OSError."""
+    with path.open("rb") as file:
+        first = _decoded(file.readline(), header, path, 1)
+        return first, [_decoded(text, line, path, number) for number, text in enumerate(file, 2)]
 
 
 def _decoded(line: bytes, kind: type[_Line], path: Path, number: int) -> _Line:

@@ -8,6 +8,7 @@ import numpy as np
 
 from simulator.actors import LABELS
 from simulator.arrays import Picture, stream
+from simulator.camera import Mount
 from simulator.junction import Phase, Road, random_camera, random_junction
 from simulator.look import VARIANTS, Variant, random_look
 from simulator.placement import Placed
@@ -44,12 +45,13 @@ class Scene:
         height: int = 720,
         fps: float = 15.0,
         traffic: TrafficConfig | None = None,
+        mount: Mount = Mount(),
     ) -> None:
         """Raises SceneError for an unknown variant, a size or a rate outside of what can be rendered."""
         _check(seed, variant, width, height, fps)
         self.seed, self.variant, self.width, self.height, self.fps = seed, variant, width, height, fps
         self.junction = random_junction(stream(seed, "layout"))
-        self.camera = random_camera(stream(seed, "camera"), self.junction, width, height)
+        self.camera = random_camera(stream(seed, "camera"), self.junction, width, height, mount)
         self.look = random_look(seed, variant)
         self.events: list[EventTruth] = []
         self._traffic = Traffic(self.junction, traffic or TrafficConfig(), stream(seed, "traffic"))

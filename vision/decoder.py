@@ -18,7 +18,7 @@ from vision.bitstream import entry_point, first_slice_type, is_skipped_leading
 # (`ec=0`, concealment off, looks cleaner, but then FFmpeg marks every H.264 picture of several slices corrupt.)
 _OPTIONS: Final = {"err_detect": "explode+crccheck"}
 MOST_PIXELS: Final = 8192 * 4352
-"""the largest picture of either standard's highest level; a header of a few bytes can ask for a hundred times as much
+"""the largest picture of level 6.2 of both standards; a header of a few bytes can ask for a hundred times as much
 memory"""
 # Without its leading pictures an open H.264 GOP names references that never were, harmlessly: here only what FFmpeg had
 # to mend counts as damage.

@@ -12,7 +12,7 @@ from vision.decoder import GopDecoder
 pytestmark = [
     pytest.mark.shared_data,
     pytest.mark.timeout(180),
-    pytest.mark.skipif(not CLIPS.is_dir(), reason=f"the folder {CLIPS} with real clips is not there"),
+    pytest.mark.usefixtures("shared_data"),
 ]
 
 FRAMES = {

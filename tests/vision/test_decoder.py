@@ -236,7 +236,7 @@ def damaged(units: list[AccessUnit], seed: int) -> list[AccessUnit]:
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
-def test_a_picture_too_large_for_any_level_is_refused(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_that_is_too_large_is_refused(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
     units = encode(codec, 5, options={"bf": "0"} if codec == "h264" else OPEN_HEVC)
     assert decode_all(units)
     monkeypatch.setattr("vision.decoder.MOST_PIXELS", 100)

@@ -26,7 +26,7 @@ LABELS = ("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", 
 pytestmark = [
     pytest.mark.shared_data,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(not MODEL.is_file(), reason=f"{MODEL} is not there"),
+    pytest.mark.usefixtures("shared_data"),
 ]
 
 

@@ -79,6 +79,14 @@ class Tracking(Struct, frozen=True, forbid_unknown_fields=True):
     confirm_frames: Annotated[int, Meta(ge=1)] = 3
 
 
+class ActivityWatch(Struct, frozen=True, forbid_unknown_fields=True):
+    """Says what the scene as a whole is doing, by a network that remembers earlier pictures; a change is an event."""
+
+    model: Name = "junction-activity"
+    hold_seconds: Annotated[float, Meta(ge=0, le=60)] = 0.75
+    """how long another activity must have been seen before it is told"""
+
+
 class Analysis(Struct, frozen=True, forbid_unknown_fields=True):
     """How a camera's access units become results. Travels with every keyframe (header `analysis`)."""
 
@@ -95,6 +103,9 @@ class Analysis(Struct, frozen=True, forbid_unknown_fields=True):
     """four points or more make speeds in metres per second; none: no speeds"""
     priority: Annotated[int, Meta(ge=-100, le=100)] | msgspec.UnsetType = msgspec.UNSET
     """a worker that cannot keep up sheds the lowest first; unset: 0, and not a byte of the header"""
+
+    activity: ActivityWatch | msgspec.UnsetType = msgspec.UNSET
+    """unset: nobody asks, and not a byte of the header"""
 
     def __post_init__(self) -> None:
         names = [rule.name for rule in self.rules]
@@ -142,6 +153,16 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     """no packet for so long means a stalled source: close and connect again"""
 
 
+class Experiment(Struct, frozen=True, forbid_unknown_fields=True):
+    """A camera takes part in a comparison of two models on shares of the cameras."""
+
+    name: Name
+    arm: Literal["a", "b"]
+    a: Name
+    """the model that arm a is analysed with, as all were before"""
+    b: Name
+
+
 class CameraSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """One camera. The value of a record on the compacted topic `cameras`."""
 
@@ -150,4 +171,6 @@ class CameraSpec(Struct, frozen=True, forbid_unknown_fields=True):
     analysis: Analysis = Analysis()
     batch: bool = False
     """an uploaded file: read once, to the topic `frames-batch`, ended by an `end` record"""
+    experiment: Experiment | msgspec.UnsetType = msgspec.UNSET
+    """unset: none, and not a byte of the record"""
     labels: dict[str, str] = msgspec.field(default_factory=dict)

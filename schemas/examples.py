@@ -27,6 +27,7 @@ from schemas.messages import (
     Provenance,
     ReplayRequest,
     ReplayState,
+    ShadowWanted,
 )
 from schemas.results import Result
 
@@ -246,6 +247,14 @@ RESULTS: Final[dict[str, Result]] = {
         changes={"model": "yolox-nano"},
         into="last-night",
         speed=2.0,
+    ),
+    "replay-request-shadow": ReplayRequest(
+        id="replay-8a2e3d",
+        camera=_CAMERA,
+        from_ns=_CAPTURED_NS,
+        to_ns=_CAPTURED_NS + 3600 * _SECOND,
+        kind="shadow",
+        shadow=ShadowWanted("yolox-nano", "yolov8n:2", 30.0, 7),
     ),
     "replay-state": ReplayState(
         id="replay-7f1d2c",

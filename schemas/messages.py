@@ -109,7 +109,7 @@ class Event(Struct, frozen=True):
     id: str
     camera: str
     kind: str
-    """line_crossed, zone_entered, red_light, gap, end"""
+    """line_crossed, zone_entered, red_light, activity, gap, end"""
     rule: str
     captured_ns: int
     track: str | None
@@ -239,6 +239,17 @@ class Heartbeat(Struct, frozen=True):
     details: dict[str, str | float | int]
 
 
+class ShadowWanted(Struct, frozen=True):
+    """Two models that shall look at the same frames; each a served one, or one version of it: NAME:2."""
+
+    a: str
+    b: str
+    window_seconds: float = 60.0
+    """that are compared as one"""
+    seed: int = 0
+    """of the permutations that are drawn"""
+
+
 class ReplayRequest(Struct, frozen=True, tag="request", tag_field="entry"):
     """Somebody wants a stretch of a camera's log looked at again. Identity: id; the last one counts."""
 
@@ -246,8 +257,8 @@ class ReplayRequest(Struct, frozen=True, tag="request", tag_field="entry"):
     camera: str
     from_ns: int
     to_ns: int
-    kind: Literal["replay", "backtest"] = "replay"
-    """a backtest publishes no results"""
+    kind: Literal["replay", "backtest", "shadow"] = "replay"
+    """a backtest publishes no results; neither do two models in the shadow"""
     changes: dict[str, Any] = msgspec.field(default_factory=dict)
     """fields of the camera's Analysis that shall be other; none: as it was"""
     into: str = ""
@@ -258,6 +269,8 @@ class ReplayRequest(Struct, frozen=True, tag="request", tag_field="entry"):
     """publish revisions although no checkpoint was left to start from"""
     cancelled: bool = False
     """nobody wants it any more"""
+    shadow: ShadowWanted | msgspec.UnsetType = msgspec.UNSET
+    """of the kind `shadow`; unset: not a byte of the record"""
 
 
 class ReplayState(Struct, frozen=True, tag="state", tag_field="entry"):

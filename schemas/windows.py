@@ -22,7 +22,7 @@ class WindowState(Struct, frozen=True):
 
 
 class Windows:
-    """Takes records in any order."""
+    """Takes all windows first, then the ledger: of that it keeps only what concerns them."""
 
     def __init__(self) -> None:
         self._latest: dict[_Key, FailedWindow] = {}
@@ -34,10 +34,10 @@ class Windows:
             self._latest[key] = window
 
     def analysed(self, entry: AnalysisLedger) -> None:
-        """Of a GOP in which nothing failed there need not be a word, unless it is another revision."""
-        if entry.revision == 0 and not entry.shed:
-            return
+        """In the order of the log: a worker may do what another, that was killed, had left out."""
         key = entry.topic, entry.partition, entry.keyframe_offset
+        if key not in self._latest:
+            return
         if key not in self._ledger or entry.revision >= self._ledger[key].revision:
             self._ledger[key] = entry
 

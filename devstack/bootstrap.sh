@@ -38,7 +38,8 @@ fi
 
 wanted=$(cat requirements/dev.txt pyproject.toml | cksum)
 if [ "$(cat .venv/installed 2>/dev/null || true)" != "$wanted" ]; then
-    .venv/bin/python -m pip install --quiet --no-input --require-hashes -r requirements/dev.txt
+    # most modules are never imported: what is, is compiled then
+    .venv/bin/python -m pip install --quiet --no-input --no-compile --require-hashes -r requirements/dev.txt
     # compat mode puts the checkout itself on the path, so that new folders are found without installing again
     .venv/bin/python -m pip install --quiet --no-input --no-deps --config-settings editable_mode=compat -e .
     echo "$wanted" >.venv/installed

@@ -65,6 +65,7 @@ class Stack:
         self._cache = cache or cache_directory()
         self._given_directory, self._directory = directory, directory
         self._services: dict[str, Service] = {}
+        self._added: set[str] = set()
         self.addresses = Addresses()
 
     # -- what others use ------------------------------------------------------------------------------------
@@ -106,6 +107,7 @@ class Stack:
         if service.name in self._services:
             raise ServiceError(f"there is a service {service.name} already")
         self._services[service.name] = service
+        self._added.add(service.name)
         try:
             service.start()
             if wait:
@@ -141,8 +143,11 @@ class Stack:
         self.close()
 
     def close(self) -> None:
-        """Stop everything in reverse order. Brokers end together: the last one alone would wait for a quorum."""
+        """Stop everything in reverse order. What was added later ends together, and so do brokers: the last one alone
+        would wait for a quorum."""
         try:
+            for name in self._added & self._services.keys():
+                self._services[name].begin_stop()
             for service in reversed(list(self._services.values())):
                 if isinstance(service, Broker):
                     for broker in self.brokers:

@@ -1,6 +1,6 @@
 """InfluxDB 1.8 with Flux: what influxdb-client needs to ping, write and query."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -47,6 +47,10 @@ bind-address = "127.0.0.1:{self._rpc_port}"
 
     def command(self) -> Sequence[str]:
         return [str(self._program), "run", "-config", str(self._settings)]
+
+    def environment(self) -> Mapping[str, str]:
+        # its heap is small: collected less often, a start costs a quarter less CPU
+        return {"GOGC": "400"}
 
     def probe(self) -> None:
         """Create the database, write one point elsewhere and read it back, with InfluxQL and with Flux."""

@@ -11,6 +11,8 @@ from devstack.kafka.broker import cluster
 _HERE = Path(__file__).parent
 POM = _HERE / "pom.xml"
 CHECKSUMS = _HERE / "jars.sha256"
+_KEPT = b"classes, format"
+"""of a broker's first start; what was installed before is installed anew"""
 
 
 class ChecksumError(RuntimeError):
@@ -19,7 +21,7 @@ class ChecksumError(RuntimeError):
 
 def jar_folder(cache: Path) -> Path:
     """Where the jars are; the name changes with the pom and the checksums."""
-    pinned = hashlib.sha256(POM.read_bytes() + CHECKSUMS.read_bytes()).hexdigest()[:12]
+    pinned = hashlib.sha256(POM.read_bytes() + CHECKSUMS.read_bytes() + _KEPT).hexdigest()[:12]
     return cache / "servers" / f"kafka-{pinned}"
 
 
@@ -35,14 +37,16 @@ def verify(folder: Path, checksums: str) -> None:
         raise ChecksumError(f"Kafka's jars differ from {CHECKSUMS.name}: {', '.join(wrong)}")
 
 
-def record_classes(jars: Path) -> None:
-    """Run a broker once, which proves that it starts here, and keep its parsed classes. Raises ServiceError."""
+def rehearse(jars: Path) -> None:
+    """Run a broker once, which proves that it starts here; keep its parsed classes and its formatted log folder. Raises
+    ServiceError."""
     with tempfile.TemporaryDirectory(prefix="rewatch-") as folder:
         (broker,) = cluster(Path(folder), jars, 1)
         broker.recording, broker.grace = True, 120.0
         try:
             broker.start()
             broker.wait_ready()
+            broker.keep_format()
         finally:
             broker.stop()
 
@@ -60,6 +64,6 @@ def install(cache: Path) -> bool:
             check=True, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         verify(target, CHECKSUMS.read_text())
-        record_classes(target)
+        rehearse(target)
 
     return installed(jar_folder(cache), build)

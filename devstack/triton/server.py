@@ -16,6 +16,9 @@ _BACKENDS = Path(__file__).resolve().parents[2] / "deploy" / "triton" / "backend
 #: an empty string is its four bytes of length
 _BYTES = {"BOOL": 1, "UINT8": 1, "UINT16": 2, "UINT32": 4, "UINT64": 8, "INT8": 1, "INT16": 2, "INT32": 4, "INT64": 8}
 _BYTES |= {"FP16": 2, "BF16": 2, "FP32": 4, "FP64": 8, "BYTES": 4}
+#: Between Triton and each stub: more than a full batch of large pictures. While the usual megabyte grows, a stub can
+#: crash, and Triton with it; pages are taken only when they are used.
+_SHARED_BYTES = 32 * 1024 * 1024
 
 
 class Triton(Service):
@@ -72,9 +75,11 @@ class Triton(Service):
             str(server),
             *(f"--model-repository={repository}" for repository in self._repositories),
             "--model-control-mode=explicit",
+            "--disable-auto-complete-config",  # it would start a process more for each load
             *(f"--load-model={model}" for model in self._models),
             f"--backend-directory={self._backends}",
             f"--backend-config=python,shm-region-prefix-name={self._shared_memory}",
+            f"--backend-config=python,shm-default-byte-size={_SHARED_BYTES}",
             "--http-address=127.0.0.1", f"--http-port={self.http_port}",
             "--grpc-address=127.0.0.1", f"--grpc-port={self.grpc_port}",
             "--metrics-address=127.0.0.1", f"--metrics-port={self.metrics_port}",

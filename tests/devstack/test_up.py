@@ -96,8 +96,12 @@ def test_kill_9_of_the_supervisor_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_interrupt_while_starting_leaves_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from cli.stack import app; app()", "up", "--directory", str(tmp_path)]
-    process = subprocess.Popen([*command, "--services", "kafka"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # a shell's background job ignores interrupts, and so would all that it starts
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from cli.stack import app; app()"
+    )
+    command = [sys.executable, "-c", program, "up", "--directory", str(tmp_path), "--services", "kafka"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def started() -> bool:
         state = read_state(tmp_path)

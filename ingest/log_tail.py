@@ -1,9 +1,8 @@
 """What the log already holds of a camera, so that a new process goes on where the last one ended."""
 
-import time
 from typing import Final, cast
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from msgspec import Struct
 
 from runtime import kafka
@@ -29,33 +28,20 @@ def last_record(bootstrap: str, topic: str, camera: str) -> LastRecord | None:
     Raises KafkaException when Kafka does not answer.
     """
     key = camera.encode()
-    partition = TopicPartition(topic, partition_of(key, PARTITIONS))
+    partition = partition_of(key, PARTITIONS)
     consumer = kafka.consumer(
         bootstrap, f"rewatch-tail-{camera}", **{"queued.max.messages.kbytes": 16_384, "fetch.wait.max.ms": 10}
     )
     try:
-        low, high = _watermarks(consumer, partition)
+        low, high = kafka.watermarks(consumer, topic, partition, _TIMEOUT)
         for step in _STEPS:
             start = max(low, high - step)
-            found = _latest(consumer, TopicPartition(topic, partition.partition, start), high, key)
+            found = _latest(consumer, TopicPartition(topic, partition, start), high, key)
             if found is not None or start == low:
                 return found
         return None
     finally:
         consumer.close()
-
-
-def _watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
-    deadline = time.monotonic() + _TIMEOUT
-    while True:
-        try:
-            low, high = consumer.get_watermark_offsets(partition, timeout=_TIMEOUT)
-            return int(low), int(high)
-        except KafkaException as error:
-            # a partition that was just made, or whose broker just came back, has no leader for a moment
-            if not error.args[0].retriable() or time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
 
 
 def _latest(consumer: Consumer, start: TopicPartition, high: int, key: bytes) -> LastRecord | None:

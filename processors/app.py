@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from typing import Any, cast
 
 import faust
+from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -41,12 +42,27 @@ class ProgressConsumer(driver.Consumer):
     def _new_offset(self, tp: TP) -> int | None:
         return self.app.commit_points.safe((tp.topic, tp.partition))
 
+    def assignment(self) -> set[TP]:
+        """Empty while the thread that fetches has not begun."""
+        try:
+            return set(super().assignment())
+        except ConsumerNotStarted:
+            return set()
+
+    def highwater(self, tp: TP) -> int | None:  # type: ignore[override]
+        """None where nothing was fetched yet, or the thread that fetches has just lost the partition."""
+        try:
+            return cast(int | None, super().highwater(tp))
+        except (AssertionError, AttributeError, KeyError, ConsumerNotStarted):
+            return None
+
     async def perform_seek(self) -> None:
         # Faust seeks to the committed offsets after every rebalance, last of all: seeks made in its callbacks are lost
         await super().perform_seek()
         committed = {(tp.topic, tp.partition): self._committed_offset[TP(*tp)] for tp in self.assignment()}
-        for (topic, partition), offset in (await self.app.commit_points.assigned(committed)).items():
-            await self.seek(TP(topic, partition), offset)
+        wanted = await self.app.commit_points.assigned(committed)
+        # In the thread that fetches: Faust's plain `seek` changes what that thread is working on
+        await self.seek_wait({TP(*partition): offset for partition, offset in wanted.items()})
 
     async def wait_empty(self) -> None:
         # Called at every rebalance and at the end. What is open stays uncommitted and is read again. After a crash the

@@ -8,7 +8,8 @@ import msgspec
 from schemas.analysis import Analysis, LineRule, RedLightRule, ZoneRule
 from schemas.messages import Box, Detections, Event, Flow, Provenance
 from schemas.results import config_hash
-from vision import flow, tracker, trajectories
+from vision import activity, flow, tracker, trajectories
+from vision.activity import State as ActivityState
 from vision.geometry import homography
 from vision.rules import line, red_light, zone
 from vision.scene import Fact, Scene
@@ -27,6 +28,15 @@ _STEPS: Final[dict[type[Any], Any]] = {LineRule: line, ZoneRule: zone, RedLightR
 Output = Detections | Event | Flow
 
 
+class Watched(msgspec.Struct, frozen=True):
+    """What the network that looks at scenes has said of a frame."""
+
+    answer: activity.Answer
+    labels: tuple[str, ...]
+    model: str
+    version: str
+
+
 class Inferred(msgspec.Struct, frozen=True):
     """One frame after the detector: what the steps see."""
 
@@ -39,6 +49,8 @@ class Inferred(msgspec.Struct, frozen=True):
     boxes: tuple[Box, ...]
     signals: dict[str, str]
     provenance: Provenance
+    watched: Watched | None = None
+    """None: it was not asked about this one"""
 
 
 class ChainState(msgspec.Struct, frozen=True):
@@ -47,6 +59,8 @@ class ChainState(msgspec.Struct, frozen=True):
     rules: tuple[Any, ...]
     """one state per rule, in the configuration's order"""
     flow: flow.FlowState
+    activity: ActivityState | msgspec.UnsetType = msgspec.UNSET
+    """unset where the analysis does not ask for it"""
 
 
 class Chain:
@@ -71,6 +85,7 @@ class Chain:
             trajectories.initial(),
             tuple(step.initial() for _, step in self._steps),
             flow.initial(),
+            msgspec.UNSET if self.analysis.activity is msgspec.UNSET else activity.initial(),
         )
 
     def step(self, state: ChainState, frame: Inferred) -> tuple[ChainState, tuple[Output, ...]]:
@@ -92,6 +107,7 @@ class Chain:
         rule_states, facts = self._apply_rules(state.rules, scene)
         counted = tuple(fact for fact in facts if fact.kind == "line_crossed" and fact.rule in self._counted)
         flow_state, rows = flow.step(state.flow, counted, frame.captured_ns)
+        watched_state, changes = self._watch(state.activity, frame)
         detections = Detections(
             camera=self.camera,
             captured_ns=frame.captured_ns,
@@ -107,9 +123,10 @@ class Chain:
         outputs: tuple[Output, ...] = (
             detections,
             *(self._event(fact, frame.provenance) for fact in facts),
+            *changes,
             *(self._flow(row, frame.provenance) for row in rows),
         )
-        return ChainState(tracked_state, trajectory_state, rule_states, flow_state), outputs
+        return ChainState(tracked_state, trajectory_state, rule_states, flow_state, watched_state), outputs
 
     def close(self, state: ChainState, provenance: Provenance) -> tuple[ChainState, tuple[Flow, ...]]:
         """The source has ended or the configuration changes: what is still being counted goes out."""
@@ -132,7 +149,31 @@ class Chain:
                 for part, (_, step) in zip(raw.rules, self._steps, strict=True)
             ),
             flow=msgspec.json.decode(raw.flow, type=flow.FlowState),
+            activity=raw.activity,
         )
+
+    def _watch(
+        self, state: ActivityState | msgspec.UnsetType, frame: Inferred
+    ) -> tuple[ActivityState | msgspec.UnsetType, tuple[Event, ...]]:
+        watch, watched = self.analysis.activity, frame.watched
+        if watch is msgspec.UNSET or state is msgspec.UNSET or watched is None:
+            return state, ()
+        after, change = activity.step(state, watched.answer, watched.labels, watch.hold_seconds)
+        if change is None:
+            return after, ()
+        event = Event(
+            id=event_id(self.camera, "activity", change.activity, "", change.told_ns),
+            camera=self.camera,
+            kind="activity",
+            rule="",
+            captured_ns=change.told_ns,
+            track=None,
+            label=None,
+            box=None,
+            details={"activity": change.activity, "since_ns": change.since_ns, "before": change.before},
+            provenance=msgspec.structs.replace(frame.provenance, model=watched.model, model_version=watched.version),
+        )
+        return after, (event,)
 
     def _apply_rules(self, states: tuple[Any, ...], scene: Scene) -> tuple[tuple[Any, ...], tuple[Fact, ...]]:
         after: list[Any] = []
@@ -175,6 +216,7 @@ class _SavedState(msgspec.Struct):
     trajectories: msgspec.Raw
     rules: tuple[msgspec.Raw, ...]
     flow: msgspec.Raw
+    activity: ActivityState | msgspec.UnsetType = msgspec.UNSET
 
 
 def event_id(camera: str, kind: str, rule: str, track: str, captured_ns: int) -> str:

@@ -7,7 +7,7 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from processors.errors import RetryError
-from runtime.kafka import consumer
+from runtime.kafka import consumer, watermarks
 from runtime.logging import logger
 from schemas.messages import Checkpoint
 from schemas.topics import CHECKPOINTS
@@ -30,7 +30,7 @@ def read_checkpoints(bootstrap: str, partitions: list[int], topic: str) -> dict[
         ends: dict[int, int] = {}
         starts = []
         for partition in partitions:
-            low, high = reader.get_watermark_offsets(TopicPartition(CHECKPOINTS.name, partition), timeout=10)
+            low, high = watermarks(reader, CHECKPOINTS.name, partition)
             if high > low:
                 ends[partition] = high
                 starts.append(TopicPartition(CHECKPOINTS.name, partition, low))

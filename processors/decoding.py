@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.ports import ModelContract
+from processors.ports import ModelContract, SceneContract
 from processors.sampling import bucket
 from processors.shedding import KEYFRAMES_ONLY, STRIDES
 from schemas.analysis import Analysis
@@ -28,15 +28,26 @@ class Prepared(msgspec.Struct, frozen=True):
     signals: dict[str, str]
     shed: bool = False
     """it is sampled, but for later"""
+    scene: NDArray[np.uint8] | None = None
+    """for the network that looks at scenes; None where it does not want this one"""
 
 
 class GopReader:
     """Decodes one camera's GOPs one after the other and letterboxes what is sampled."""
 
-    def __init__(self, analysis: Analysis, contract: ModelContract, last_bucket: int | None) -> None:
+    def __init__(
+        self,
+        analysis: Analysis,
+        contract: ModelContract,
+        last_bucket: int | None,
+        scene: SceneContract | None = None,
+    ) -> None:
         self._analysis = analysis
         self.contract: Final = contract
         self._letterbox = Letterbox(contract.width, contract.height, contract.letterbox, contract.pad)
+        self._scene = scene
+        self._scene_letterbox = Letterbox(scene.width, scene.height, "top_left", scene.pad) if scene else None
+        self._scene_part: int | None = None
         self._decoder: GopDecoder | None = None
         self.undecodable = 0
         """of the GOP that was closed last"""
@@ -94,7 +105,20 @@ class GopReader:
             image=image,
             signals=signals,
             shed=shed,
+            scene=self._for_scene(picture) if image is not None else None,
         )
+
+    def _for_scene(self, picture: Picture) -> NDArray[np.uint8] | None:
+        """The first sampled frame of each part of a second; whether it is due there, its state says."""
+        if self._scene is None or self._scene_letterbox is None:
+            return None
+        part = bucket(picture.captured_ns, self._scene.fps)
+        if part == self._scene_part:
+            return None
+        self._scene_part = part
+        image = np.empty((self._scene.height, self._scene.width, 3), np.uint8)
+        self._scene_letterbox.from_frame(picture.frame, image)
+        return image
 
     def _passed(self, unit: AccessUnit) -> Prepared:
         """Not even decoded: in order of decoding, a later frame may have come before it."""

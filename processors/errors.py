@@ -13,5 +13,9 @@ class WindowFailedError(Exception):
     """The same bytes would fail again. Close the window, publish it as failed, go on at the next keyframe."""
 
 
+class NotServedError(WindowFailedError):
+    """The model, or this version of it, is not to be had."""
+
+
 class FatalError(Exception):
     """A bug or a broken configuration. Exit non-zero before the checkpoint."""

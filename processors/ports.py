@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.errors import WindowFailedError
+from processors.errors import NotServedError
 from schemas.messages import Checkpoint
 from schemas.results import Result
 
@@ -24,18 +24,65 @@ class ModelContract(msgspec.Struct, frozen=True):
     labels: tuple[str, ...]
     letterbox: Literal["top_left", "center"] = "top_left"
     pad: int = 114
+    exact: bool = False
+    """this version was asked for: no other may answer"""
+
+
+class Inference(msgspec.Struct, frozen=True):
+    rows: NDArray[np.float32]
+    """[k, 6], the best score first, unused rows zero"""
+    version: str
+    """of the model: the one that has answered"""
+
+
+class SceneContract(msgspec.Struct, frozen=True):
+    """A served network that remembers: uint8 RGB [n, height, width, 3] and its state in; probabilities of what a scene
+    is doing, and the next state, out."""
+
+    name: str
+    version: str
+    width: int
+    height: int
+    labels: tuple[str, ...]
+    state: int
+    """floats in `h`, and as many in `c`"""
+    fps: float
+    """pictures a second that it wants to see"""
+    pad: int = 114
+
+
+class Observation(msgspec.Struct, frozen=True):
+    probabilities: NDArray[np.float32]
+    """[labels]"""
+    h: NDArray[np.float32]
+    c: NDArray[np.float32]
+    """[state]"""
+    version: str
+    """of the model: the one that has answered"""
 
 
 class Detector(Protocol):
-    async def contract(self, model: str) -> ModelContract:
-        """Raises WindowFailedError when the model is not to be had; waits while the server does not answer."""
+    async def contract(self, model: str, version: str = "") -> ModelContract:
+        """Of the live version, or of the one that is named. Raises WindowFailedError when it is not to be had; waits
+        while the server does not answer."""
         ...
 
-    async def infer(self, contract: ModelContract, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """image: [height, width, 3]. Returns [k, 6], the best score first, unused rows zero.
+    async def infer(self, contract: ModelContract, image: NDArray[np.uint8]) -> Inference:
+        """image: [height, width, 3]. The contract's version answers; where that is served no longer the live one does,
+        unless the contract is `exact`.
 
         Waits while the server does not answer; raises WindowFailedError when the model refuses the input.
         """
+        ...
+
+    async def scene(self, model: str) -> SceneContract:
+        """Of the live version of a network that says what a scene is doing. Raises and waits as `contract` does."""
+        ...
+
+    async def observe(
+        self, contract: SceneContract, image: NDArray[np.uint8], h: NDArray[np.float32], c: NDArray[np.float32]
+    ) -> Observation:
+        """image: [height, width, 3], h and c [state]. Waits and raises as `infer` does."""
         ...
 
 
@@ -87,7 +134,8 @@ class FakePace(FullPace):
 
 
 class FakeDetector:
-    """Answers from a function of the image. `failures` are raised first, one a call."""
+    """Answers from a function of the image. `failures` are raised first, one a call. `live` may be changed at any time,
+    `served` are the versions that still answer."""
 
     def __init__(
         self,
@@ -98,18 +146,37 @@ class FakeDetector:
         self._contract = contract
         self._answer = answer
         self._failures = failures or []
+        self.live = contract.version
+        self.served = {contract.version}
         self.calls = 0
+        self.watching: tuple[SceneContract, Callable[..., Observation]] | None = None
+        """a network that looks at scenes, and its answer to (image, h, c)"""
 
-    async def contract(self, model: str) -> ModelContract:
-        if model != self._contract.name:
-            raise WindowFailedError(f"model {model} is not served")
-        return self._contract
+    async def contract(self, model: str, version: str = "") -> ModelContract:
+        if model != self._contract.name or (version and version not in self.served):
+            raise NotServedError(f"model {' '.join((model, version)).strip()} is not served")
+        return msgspec.structs.replace(self._contract, version=version or self.live, exact=bool(version))
 
-    async def infer(self, contract: ModelContract, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    async def infer(self, contract: ModelContract, image: NDArray[np.uint8]) -> Inference:
         self.calls += 1
         if self._failures:
             raise self._failures.pop(0)
-        return self._answer(image)
+        if contract.version in self.served:
+            return Inference(self._answer(image), contract.version)
+        if contract.exact:
+            raise NotServedError(f"model {contract.name} {contract.version} is not served")
+        return Inference(self._answer(image), self.live)
+
+    async def scene(self, model: str) -> SceneContract:
+        if self.watching is None or self.watching[0].name != model:
+            raise NotServedError(f"model {model} is not served")
+        return self.watching[0]
+
+    async def observe(
+        self, contract: SceneContract, image: NDArray[np.uint8], h: NDArray[np.float32], c: NDArray[np.float32]
+    ) -> Observation:
+        assert self.watching is not None
+        return self.watching[1](image, h, c)
 
 
 class FakePublisher:

@@ -15,7 +15,7 @@ import msgspec
 from processors.chain import STATE_VERSION, Chain, ChainState
 from processors.decoding import GopReader, Prepared
 from processors.errors import WindowFailedError
-from processors.ports import Detector, FullPace, ModelContract, Pace, Publisher
+from processors.ports import Detector, FullPace, ModelContract, Pace, Publisher, SceneContract
 from processors.probation import Probation
 from processors.stepping import (
     Close,
@@ -51,6 +51,8 @@ class SessionPorts:
     frames_in_flight: int = 3
     turns: Turns = field(default_factory=Turns)
     pace: Pace = field(default_factory=FullPace)
+    named: Callable[[str, int], str] = lambda model, captured_ns: ""
+    """the version of a model that a frame's first results name; empty: whichever is live now"""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class CameraSession:
         self._reader: GopReader | None = None
         self._chain: Chain | None = None
         self._contract: ModelContract | None = None
+        self._scene: SceneContract | None = None
         self._analysis: bytes = b""
         self._bucket: int | None = None
         self._traceless = restored is None
@@ -97,7 +100,9 @@ class CameraSession:
         self.cold_start = ""
         """why a checkpoint was there and could not be used; empty otherwise"""
         chain_state = self._restore(restored) if restored is not None else None
-        self._stepper = Stepper(camera, ports.publisher, ports.clock, ports.pace, self._chain, chain_state)
+        self._stepper = Stepper(
+            camera, ports.publisher, ports.clock, ports.pace, ports.detector, self._chain, chain_state
+        )
 
     @property
     def poison(self) -> str:
@@ -151,7 +156,7 @@ class CameraSession:
                 case End():
                     await self._close_window(offset, received_ns)
                     if self._chain is None and record.analysis:
-                        await self._configure(offset, record.analysis)
+                        await self._configure(offset, record.analysis, record.captured_ns)
                     await self._work.put(Ending(record, self._origin(offset)))
                 case Malformed():
                     self._malformed(offset, record)
@@ -209,7 +214,12 @@ class CameraSession:
         if frame.image is not None:
             assert self._contract is not None
             await self._slots.acquire()
-            task = asyncio.create_task(self._ports.detector.infer(self._contract, frame.image))
+            contract = self._contract
+            named = self._ports.named(contract.name, frame.captured_ns)
+            if named:
+                # versions of a model differ in nothing else; a GOP that was under way while they changed has two
+                contract = msgspec.structs.replace(contract, version=named, exact=True)
+            task = asyncio.create_task(self._ports.detector.infer(contract, frame.image))
             task.add_done_callback(lambda _: self._slots.release())
         await self._work.put(FrameItem(window, frame, task, received_ns, taken_ns, decoded_ns))
 
@@ -223,35 +233,44 @@ class CameraSession:
             await self._publish_and_wait(self._checkpoint(offset, ""))
         await self._probation.begin()
         assert unit.analysis is not None
-        if unit.analysis != self._analysis or self._contract is None:
-            refusal = await self._configure(offset, unit.analysis)
-            if refusal:
-                window.refusal = refusal
-                return
+        # at every keyframe: another version of the model may be live by now
+        refusal = await self._configure(offset, unit.analysis, unit.captured_ns)
+        if refusal:
+            window.refusal = refusal
+            return
         assert self._reader is not None
         window.level = self._ports.pace.level(self.camera)
         if window.level:
             await self._work.put(Shed(window, self._bucket))
         self._reader.open(unit, window.level)
 
-    async def _configure(self, offset: int, analysis: bytes) -> str:
-        """Makes the keyframe's analysis the current one. Returns why that is not possible; empty when it was."""
+    async def _configure(self, offset: int, analysis: bytes, captured_ns: int) -> str:
+        """Makes the keyframe's analysis and its model's version the current ones. Returns why that is not possible;
+        empty when it was."""
         try:
             chain = self._chain if analysis == self._analysis and self._chain else Chain(self.camera, analysis)
         except msgspec.DecodeError as error:
             self._analysis, self._reader, self._contract = b"", None, None
             return f"the keyframe's analysis is not valid: {error}"
-        if chain is not self._chain:
+        changed = chain is not self._chain
+        if changed:
             await self._work.put(Reconfigure(chain, self._origin(offset)))
         self._chain, self._analysis = chain, analysis
         try:
-            contract = await self._ports.detector.contract(chain.analysis.model)
+            named = self._ports.named(chain.analysis.model, captured_ns)
+            contract = await self._ports.detector.contract(chain.analysis.model, named)
+            watch = chain.analysis.activity
+            scene = None if watch is msgspec.UNSET else await self._ports.detector.scene(watch.model)
         except WindowFailedError as error:
             self._reader, self._contract = None, None
             return str(error)
-        self._contract = contract
-        self._reader = GopReader(chain.analysis, contract, self._bucket)
+        if (contract, scene) == (self._contract, self._scene) and self._reader is not None and not changed:
+            return ""
+        self._contract, self._scene = contract, scene
+        self._reader = GopReader(chain.analysis, contract, self._bucket, scene)
         await self._work.put(contract)
+        if scene is not None:
+            await self._work.put(scene)
         return ""
 
     def _origin(self, offset: int) -> Origin:

@@ -5,21 +5,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from processors.chain import MEMORY_NS, Chain, ChainState, Inferred, event_id
+from processors.chain import MEMORY_NS, Chain, ChainState, Inferred, Watched, event_id
 from processors.decoding import Prepared
 from processors.errors import WindowFailedError
-from processors.ports import ModelContract, Pace, Publisher
+from processors.ports import Detector, Inference, ModelContract, Pace, Publisher, SceneContract
 from processors.window import Acknowledgements, Window
-from runtime.metrics import WORKER_EVENTS, WORKER_FRAMES, WORKER_SHED_FRAMES, WORKER_STAGE
+from runtime.metrics import WORKER_EVENTS, WORKER_FRAMES, WORKER_MODEL, WORKER_SHED_FRAMES, WORKER_STAGE
 from schemas.messages import Detections, End, EndLedger, Event, Gap, Provenance
 from schemas.results import Result, headers_of
+from vision import activity
 from vision.boxes import from_output
 from vision.letterbox import Letterbox
 
-Answer = asyncio.Task[NDArray[np.float32]]
+Answer = asyncio.Task[Inference]
 
 
 class SessionState(msgspec.Struct, frozen=True):
@@ -103,7 +102,7 @@ class Ending:
     origin: Origin
 
 
-Work = FrameItem | Reconfigure | ModelContract | Shed | Close | Mark | GapItem | Ending
+Work = FrameItem | Reconfigure | ModelContract | SceneContract | Shed | Close | Mark | GapItem | Ending
 
 
 @dataclass(frozen=True)
@@ -123,16 +122,19 @@ class Stepper:
         publisher: Publisher,
         clock: Callable[[], int],
         pace: Pace,
+        detector: Detector,
         chain: Chain | None,
         state: ChainState | None,
     ) -> None:
         self.camera = camera
+        self._detector = detector
         self._publisher = publisher
         self._clock = clock
         self._pace = pace
         self._chain = chain
         self._state = state if state is not None else (chain.initial() if chain is not None else None)
         self._contract: ModelContract | None = None
+        self._scene: SceneContract | None = None
         self._letterbox: Letterbox | None = None
         self._loose = Acknowledgements()
         """of what belongs to no GOP: rows closed by a change of configuration, gap events"""
@@ -148,6 +150,8 @@ class Stepper:
                 case ModelContract():
                     self._contract = item
                     self._letterbox = Letterbox(item.width, item.height, item.letterbox, item.pad)
+                case SceneContract():
+                    self._scene = item
                 case Reconfigure():
                     await self._finish_flow(item.origin)
                     self._chain, self._state = item.chain, item.chain.initial()
@@ -177,7 +181,7 @@ class Stepper:
                     WORKER_SHED_FRAMES.labels(self.camera).inc()
             return
         try:
-            rows = await item.answer
+            answer = await item.answer
         except WindowFailedError as error:
             window.refusal = window.refusal or str(error)
             return
@@ -189,10 +193,10 @@ class Stepper:
         assert self._contract is not None
         assert self._letterbox is not None
         analysis = self._chain.analysis
-        provenance = window.provenance(frame.index, self._contract.name, self._contract.version, self._chain.config)
+        provenance = window.provenance(frame.index, self._contract.name, answer.version, self._chain.config)
         try:
             boxes = from_output(
-                rows,
+                answer.rows,
                 self._contract.labels,
                 self._letterbox,
                 frame.width,
@@ -202,6 +206,11 @@ class Stepper:
             )
         except ValueError as error:
             window.refusal = f"model {self._contract.name}: {error}"
+            return
+        try:
+            watched = await self._watched(self._state, frame)
+        except WindowFailedError as error:
+            window.refusal = str(error)
             return
         self._state, outputs = self._chain.step(
             self._state,
@@ -215,10 +224,12 @@ class Stepper:
                 boxes=boxes,
                 signals=frame.signals,
                 provenance=provenance,
+                watched=watched,
             ),
         )
         window.inferred += 1
         WORKER_FRAMES.labels(self.camera, "inferred").inc()
+        WORKER_MODEL.labels(self._contract.name, answer.version).observe(max(inferred_ns - item.decoded_ns, 0) / 1e9)
         timing = self._timing(item, inferred_ns)
         record = window.topic, window.partition, provenance.last_offset
         self._pace.done(self.camera, record, item.received_ns, analysis.priority or 0, len(boxes))
@@ -227,6 +238,19 @@ class Stepper:
                 WORKER_EVENTS.labels(self.camera, output.kind).inc()
             extra = [("timing", timing)] if isinstance(output, Detections | Event) else []
             await self._publish(output, window.acks, window.traceparent, extra)
+
+    async def _watched(self, state: ChainState, frame: Prepared) -> Watched | None:
+        """One after the other: each answer takes the state that the one before it left. Raises WindowFailedError."""
+        scene = self._scene
+        kept = state.activity
+        if frame.scene is None or scene is None or kept is msgspec.UNSET:
+            return None
+        if not activity.due(kept, frame.captured_ns, scene.fps):
+            return None
+        h, c = activity.memory(kept, frame.captured_ns, scene.state)
+        said = await self._detector.observe(scene, frame.scene, h, c)
+        answer = activity.Answer(frame.captured_ns, said.probabilities, said.h, said.c)
+        return Watched(answer, scene.labels, scene.name, said.version)
 
     def _timing(self, item: FrameItem, inferred_ns: int) -> bytes:
         """Milliseconds by stage. `total` is capture to publication."""

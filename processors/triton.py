@@ -6,61 +6,174 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 import grpc
+import msgspec
 import numpy as np
 import tritonclient.grpc.aio as triton
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
-from processors.errors import RetryError, WindowFailedError
-from processors.ports import ModelContract
+from processors.errors import NotServedError, RetryError, WindowFailedError
+from processors.in_flight import InFlight
+from processors.ports import Inference, ModelContract, Observation, SceneContract
 from processors.shared_images import SharedImages
+from processors.triton_scene import observed, scene_contract
 from runtime.logging import logger
 from runtime.metrics import WORKER_RETRIES
 
 T = TypeVar("T")
 
-INFER_TIMEOUT_SECONDS: Final = 10.0
-"""A detector answers within a tenth of this, even on a loaded core. Longer means that a stub is dead or stuck."""
+INFER_TIMEOUT_SECONDS: Final = 30.0
+"""A detector answers within a hundredth of this, on a loaded core within a tenth. Longer means that a stub is stuck.
+One that is only slow must not be taken for it: cameras would wait for a model that is loaded again for nothing."""
 
-CONTRACT_SECONDS: Final = 30.0
-"""How long a model's contract is believed before Triton is asked again."""
+DRAIN_SECONDS: Final = 5.0
+"""At the end, for what is under way."""
+
+CONTRACT_SECONDS: Final = 5.0
+"""How long a model's contract is believed before Triton is asked again: another version may be live by then."""
 
 _RETRIED: Final = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "CANCELLED", "INTERNAL")
 
-_NOT_LOADED: Final = ("unknown model", "is not ready", "no available versions")
+_CHANNEL: Final = [
+    # left to itself a channel waits up to two minutes between two tries, and says so of every call meanwhile
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    # as Triton's client has it: the limit is Triton's to say
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+]
+
+_MAX_PAUSE_SECONDS: Final = 0.5
+"""between two tries; cameras are dark until the next one"""
+
+_NOT_SERVED: Final = ("unknown model", "is not ready", "no available versions")
+"""how Triton says so of a model, or of one version: `unknown model: 'x' version 1 is not at ready state`"""
 
 _log = logger("triton")
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """Inferences of one version of a model, and what they took."""
+
+    inferences: int = 0
+    compute_ns: int = 0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.inferences + other.inferences, self.compute_ns + other.compute_ns)
+
+    def __sub__(self, other: "Spent") -> "Spent":
+        return Spent(self.inferences - other.inferences, self.compute_ns - other.compute_ns)
+
+    @property
+    def milliseconds(self) -> float | None:
+        """Of one; null where there was none."""
+        return round(self.compute_ns / 1e6 / self.inferences, 2) if self.inferences > 0 else None
 
 
 class TritonDetector:
     """One per process. Waits for Triton as long as it takes; what a model refuses fails its window."""
 
-    def __init__(self, address: str, shared_memory: bool, slots: int = 16) -> None:
-        self._client = triton.InferenceServerClient(address)
+    def __init__(
+        self, address: str, shared_memory: bool, slots: int = 16, answer_seconds: float = INFER_TIMEOUT_SECONDS
+    ) -> None:
+        self._client = triton.InferenceServerClient(address, channel_args=_CHANNEL)
         self._images = SharedImages(slots) if shared_memory else None
-        self._contracts: dict[str, tuple[float, ModelContract]] = {}
+        self._contracts: dict[tuple[str, str], tuple[float, ModelContract]] = {}
+        self._scenes: dict[str, tuple[float, SceneContract]] = {}
         self._loading: dict[str, asyncio.Lock] = {}
+        self._in_flight = InFlight(answer_seconds)
         self.healthy = True
         """False while inferences are being repeated"""
 
     async def stop(self) -> None:
+        await self._in_flight.drain(DRAIN_SECONDS)
         if self._images is not None:
             await self._images.stop(self._client)
         await self._client.close()
 
-    async def contract(self, model: str) -> ModelContract:
+    async def contract(self, model: str, version: str = "") -> ModelContract:
         now = asyncio.get_running_loop().time()
-        known = self._contracts.get(model)
+        known = self._contracts.get((model, version))
         if known is not None and now - known[0] < CONTRACT_SECONDS:
             return known[1]
-        contract = await self._patiently(model, lambda: self._ask_contract(model))
-        self._contracts[model] = (now, contract)
+        contract = await self._patiently(model, lambda: self._ask_contract(model, version))
+        self._contracts[model, version] = (now, contract)
         return contract
 
-    async def infer(self, contract: ModelContract, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return await self._patiently(contract.name, lambda: self._infer_once(contract, image))
+    async def infer(self, contract: ModelContract, image: NDArray[np.uint8]) -> Inference:
+        asked = contract
 
-    async def _infer_once(self, contract: ModelContract, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        async def once() -> Inference:
+            nonlocal asked
+            try:
+                return await self._in_flight.answer(self._infer_once(asked, image))
+            except InferenceServerException as error:
+                live = await self._succeeding(asked, error)
+                if live is None:
+                    raise
+                asked = live
+                return await self._in_flight.answer(self._infer_once(asked, image))
+
+        return await self._patiently(contract.name, once)
+
+    async def scene(self, model: str) -> SceneContract:
+        now = asyncio.get_running_loop().time()
+        known = self._scenes.get(model)
+        if known is not None and now - known[0] < CONTRACT_SECONDS:
+            return known[1]
+        contract = await self._patiently(model, lambda: self._ask_scene(model))
+        self._scenes[model] = (now, contract)
+        return contract
+
+    async def observe(
+        self, contract: SceneContract, image: NDArray[np.uint8], h: NDArray[np.float32], c: NDArray[np.float32]
+    ) -> Observation:
+        asked = contract
+
+        async def once() -> Observation:
+            nonlocal asked
+            try:
+                return await self._in_flight.answer(observed(self._client, asked, image, h, c))
+            except InferenceServerException as error:
+                if not any(sign in str(error).lower() for sign in _NOT_SERVED):
+                    raise
+                live = await self._ask_scene(contract.name)
+                if live.version == asked.version:
+                    raise
+                if msgspec.structs.replace(live, version=asked.version) != asked:
+                    raise WindowFailedError(f"model {contract.name} takes or gives something else now") from error
+                asked = live
+                return await self._in_flight.answer(observed(self._client, asked, image, h, c))
+
+        return await self._patiently(contract.name, once)
+
+    async def spent(self, contract: ModelContract) -> Spent:
+        """Since Triton has loaded that version. Waits while it does not answer."""
+
+        async def once() -> Spent:
+            told = await self._client.get_inference_statistics(
+                contract.name, contract.version, client_timeout=INFER_TIMEOUT_SECONDS
+            )
+            (found,) = told.model_stats
+            return Spent(found.inference_stats.compute_infer.count, found.inference_stats.compute_infer.ns)
+
+        return await self._patiently(contract.name, once)
+
+    async def _succeeding(self, contract: ModelContract, error: InferenceServerException) -> ModelContract | None:
+        """The contract of the version that is live instead of one that has been taken away; None where that is not
+        what the error means. Raises WindowFailedError when it is not the same but for the version."""
+        if contract.exact or not any(sign in str(error).lower() for sign in _NOT_SERVED):
+            return None
+        live = await self._ask_contract(contract.name, "")
+        if live.version == contract.version:
+            return None
+        if msgspec.structs.replace(live, version=contract.version) != contract:
+            raise WindowFailedError(f"model {contract.name} takes or gives something else now")
+        self._contracts[contract.name, ""] = (asyncio.get_running_loop().time(), live)
+        return live
+
+    async def _infer_once(self, contract: ModelContract, image: NDArray[np.uint8]) -> Inference:
         wanted = [triton.InferRequestedOutput("detections")]
         tensor = triton.InferInput("image", [1, *image.shape], "UINT8")
         slot = None
@@ -70,9 +183,7 @@ class TritonDetector:
             else:
                 slot = await self._images.place(self._client, image)
                 tensor.set_shared_memory(slot.region, image.nbytes, slot.offset)
-            result = await self._client.infer(
-                contract.name, [tensor], outputs=wanted, client_timeout=INFER_TIMEOUT_SECONDS
-            )
+            result = await self._client.infer(contract.name, [tensor], model_version=contract.version, outputs=wanted)
         finally:
             if slot is not None and self._images is not None:
                 self._images.release(slot)
@@ -80,13 +191,22 @@ class TritonDetector:
         if rows is None or rows.ndim != 3 or rows.shape[0] != 1 or rows.shape[2] != 6:
             shape = None if rows is None else rows.shape
             raise WindowFailedError(f"model {contract.name} answered with shape {shape}, wanted (1, k, 6)")
-        answer: NDArray[np.float32] = rows[0]
-        return answer
+        return Inference(rows[0], result.get_response().model_version)
 
-    async def _ask_contract(self, model: str) -> ModelContract:
-        metadata = await self._client.get_model_metadata(model, as_json=True, client_timeout=INFER_TIMEOUT_SECONDS)
-        config = await self._client.get_model_config(model, as_json=True, client_timeout=INFER_TIMEOUT_SECONDS)
-        return _contract(model, metadata, config["config"])
+    async def _ask_contract(self, model: str, version: str) -> ModelContract:
+        return _contract(model, version, *await self._told(model, version))
+
+    async def _ask_scene(self, model: str) -> SceneContract:
+        metadata, config = await self._told(model, "")
+        return scene_contract(model, _live(metadata.get("versions", []), _parameters(config)), metadata, config)
+
+    async def _told(self, model: str, version: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Metadata and configuration."""
+        metadata = await self._client.get_model_metadata(
+            model, version, as_json=True, client_timeout=INFER_TIMEOUT_SECONDS
+        )
+        config = await self._client.get_model_config(model, version, as_json=True, client_timeout=INFER_TIMEOUT_SECONDS)
+        return metadata, config["config"]
 
     async def _patiently(self, model: str, call: Callable[[], Awaitable[T]]) -> T:
         """Repeats with growing, jittered pauses while Triton is away; revives a model whose process has died."""
@@ -103,10 +223,10 @@ class TritonDetector:
                     self.healthy = False
                     WORKER_RETRIES.labels("triton").inc()
                     tries += 1
-                    if tries in (1, 10) or tries % 100 == 0:
+                    if tries in (1, 10) or tries % 500 == 0:
                         _log.warning("waiting for triton", model=model, why=str(retry), tries=tries)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * 2, 2.0)
+            pause = min(pause * 2, _MAX_PAUSE_SECONDS)
 
     async def _judge(self, model: str, error: Exception, loads: int) -> int:
         """Raises RetryError or WindowFailedError; returns when the cause was mended and the call may be repeated: how
@@ -119,18 +239,13 @@ class TritonDetector:
             # Triton was restarted and has forgotten the region
             self._images.forget()
             raise RetryError("triton", text) from error
-        if "stub process" in lowered or status == "DEADLINE_EXCEEDED":
+        if "stub process" in lowered or status == "DEADLINE_EXCEEDED" or isinstance(error, TimeoutError):
             await self._revive(model)
             raise RetryError("triton", text) from error
-        if (
-            status == "NOT_FOUND"
-            or "unknown model" in lowered
-            or "is not ready" in lowered
-            or "no available versions" in lowered
-        ):
+        if status == "NOT_FOUND" or any(sign in lowered for sign in _NOT_SERVED):
             await self._load(model)
             if loads >= 3:
-                raise WindowFailedError(f"model {model} is not served: {text}") from error
+                raise NotServedError(f"model {model} is not served: {text}") from error
             return 1
         if status in _RETRIED or not isinstance(error, InferenceServerException):
             raise RetryError("triton", text or type(error).__name__) from error
@@ -143,8 +258,12 @@ class TritonDetector:
             async with lock:
                 return
         async with lock:
-            _log.warning("model process is dead, loading it again", model=model)
+            # other workers have noticed at the same moment: one of them is enough
+            await asyncio.sleep(random.uniform(0.0, 0.2))
             try:
+                if not await self._client.is_model_ready(model):
+                    return
+                _log.warning("model process is dead, loading it again", model=model)
                 await self._client.unload_model(model)
                 await self._client.load_model(model)
             except InferenceServerException as error:
@@ -161,10 +280,10 @@ class TritonDetector:
                 status = str(error.status() or "").removeprefix("StatusCode.")
                 if status in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
                     raise RetryError("triton", str(error)) from error
-                raise WindowFailedError(f"model {model} is not served: {error}") from error
+                raise NotServedError(f"model {model} is not served: {error}") from error
 
 
-def _contract(model: str, metadata: dict[str, Any], config: dict[str, Any]) -> ModelContract:
+def _contract(model: str, version: str, metadata: dict[str, Any], config: dict[str, Any]) -> ModelContract:
     """Raises WindowFailedError when the served model does not follow the detector contract."""
     inputs = {item["name"]: item for item in metadata.get("inputs", [])}
     outputs = {item["name"]: item for item in metadata.get("outputs", [])}
@@ -176,16 +295,27 @@ def _contract(model: str, metadata: dict[str, Any], config: dict[str, Any]) -> M
         raise WindowFailedError(f"model {model}: input shape {shape}, the contract is [n, height, width, 3]")
     if rows is None or rows["datatype"] != "FP32" or [int(side) for side in rows["shape"]][-1:] != [6]:
         raise WindowFailedError(f"model {model}: output `detections` FP32 [n, k, 6] is missing")
-    parameters = {key: value.get("string_value", "") for key, value in config.get("parameters", {}).items()}
+    parameters = _parameters(config)
     labels = tuple(label.strip() for label in parameters.get("labels", "").split(",") if label.strip())
     if not labels:
         raise WindowFailedError(f"model {model}: the configuration has no parameter `labels`")
     return ModelContract(
         name=model,
-        version=str(max((int(version) for version in metadata.get("versions", ["1"])), default=1)),
+        version=version or _live(metadata.get("versions", []), parameters),
         width=shape[2],
         height=shape[1],
         labels=labels,
         letterbox="center" if parameters.get("letterbox") == "center" else "top_left",
         pad=int(parameters.get("pad") or 114),
+        exact=bool(version),
     )
+
+
+def _parameters(config: dict[str, Any]) -> dict[str, str]:
+    return {key: value.get("string_value", "") for key, value in config.get("parameters", {}).items()}
+
+
+def _live(served: list[str], parameters: dict[str, str]) -> str:
+    """What config.pbtxt's parameter `live` says; without it the highest, as Triton itself chooses."""
+    told = parameters.get("live", "")
+    return told if told in served else max(served, key=int, default="1")

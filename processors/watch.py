@@ -52,6 +52,7 @@ class Watch:
         self._loop_watch.start()
         self._heart.start()
         self._measuring = asyncio.create_task(self._measure_lag())
+        self._measuring.add_done_callback(self._measured)
 
     async def stop(self) -> None:
         self._loop_watch.stop()
@@ -68,6 +69,11 @@ class Watch:
         if not self._assigned:
             return "no partitions assigned yet"
         return "" if self._detector.healthy else "triton does not answer"
+
+    def _measured(self, task: asyncio.Task[None]) -> None:
+        """It has no end. Broken off without a word, it would have the loop taken for dead."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._crash(error)
 
     async def _measure_lag(self) -> None:
         while True:

@@ -1,16 +1,27 @@
 """Kafka clients with the settings that the rest of the code relies on."""
 
 import logging
+import time
 from collections.abc import Iterable
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from runtime.logging import logger
 from schemas.topics import MAX_FRAME_BYTES, Topic
 
+ELECTING: Final = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_PARTITION,
+    }
+)
+"""what clients hear of a partition that was just made, or whose broker has just gone or come back; librdkafka does not
+call these errors retriable"""
 _SILENT: Final = logging.getLogger("librdkafka")
 """librdkafka would write to stderr on its own, several lines a second while a broker is away; whoever uses a client
 says in the structured log what matters"""
@@ -57,6 +68,19 @@ def consumer(bootstrap: str, client_id: str, **overrides: Any) -> Consumer:
             **overrides,
         }
     )
+
+
+def watermarks(reader: Consumer, topic: str, partition: int, timeout: float = 10.0) -> tuple[int, int]:
+    """The first offset that is there, and the one that the next record will get. Raises KafkaException."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            low, high = reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout)
+            return int(low), int(high)
+        except KafkaException as error:
+            if error.args[0].code() not in ELECTING or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def admin(bootstrap: str) -> AdminClient:

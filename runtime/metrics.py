@@ -46,6 +46,13 @@ WORKER_STAGE = Histogram(
     buckets=_SECONDS,
     registry=REGISTRY,
 )
+WORKER_MODEL = Histogram(
+    "rewatch_worker_model_seconds",
+    "Time of one frame's inference, by the model and the version that answered; its waiting is in it.",
+    ["model", "version"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
 WORKER_LAG = Gauge(
     "rewatch_worker_lag_records", "Records of a partition not yet read.", ["topic", "partition"], registry=REGISTRY
 )
@@ -94,6 +101,12 @@ RECORD_LAG = Gauge(
     "rewatch_record_lag_records", "Records of a partition not yet read.", ["topic", "partition"], registry=REGISTRY
 )
 
+EXPERIMENT_ARM = Gauge(
+    "rewatch_experiment_arm",
+    "1 for each camera that takes part in a comparison of two models; from the gateway.",
+    ["experiment", "arm", "camera", "model"],
+    registry=REGISTRY,
+)
 GATEWAY_CLIENTS = Gauge("rewatch_gateway_websocket_clients", "Connected WebSocket clients.", registry=REGISTRY)
 GATEWAY_SENT = Counter("rewatch_gateway_messages_total", "WebSocket messages sent.", registry=REGISTRY)
 GATEWAY_DROPPED = Counter(
@@ -127,7 +140,7 @@ REPLAY_BACKFILLS = Counter(
 )
 REPLAY_REQUESTS = Counter(
     "rewatch_replay_requests_total",
-    "Requested replays by outcome: done, failed, cancelled.",
+    "Requested replays, backtests and shadows by outcome: done, failed, cancelled.",
     ["kind", "outcome"],
     registry=REGISTRY,
 )

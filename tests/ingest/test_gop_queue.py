@@ -311,4 +311,4 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = hypothesis_settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestAnyOrder.settings = hypothesis_settings(max_examples=60, stateful_step_count=60)

@@ -1,15 +1,19 @@
 """A process with the product's Faust app and camera agent, and a worker that misbehaves as it is told.
 
 `python -m tests.processors.faust_probe TOPIC GROUP MODE`; prints the offset of each record that the agent takes. Modes:
-`plain`; `hold:N`, where the record N is never finished; `raise:N`; `slow`, which takes nothing for the first seconds.
+`plain`; `hold:N`, where the record N is never finished; `raise:N`; `slow`, which takes nothing for the first seconds;
+`threads`, where a seek outside the thread that fetches is an error.
 """
 
 import asyncio
 import os
 import sys
+import threading
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from typing import Any, cast
+
+import aiokafka
 
 from processors.agents.camera import camera_agent
 from processors.app import ProgressApp, build_app
@@ -52,9 +56,21 @@ class Probe:
         self._next[partition] = offset + 1
 
 
+def _watch_seeks() -> None:
+    seek = aiokafka.AIOKafkaConsumer.seek
+
+    def watched(consumer: Any, partition: Any, offset: int) -> None:
+        assert threading.current_thread() is not threading.main_thread(), "a seek while another thread fetches"
+        seek(consumer, partition, offset)
+
+    aiokafka.AIOKafkaConsumer.seek = watched
+
+
 def main() -> None:
     name, group, mode = sys.argv[1:4]
     probe = Probe(mode)
+    if probe.mode == "threads":
+        _watch_seeks()
 
     async def resources(app: ProgressApp, exit_stack: AsyncExitStack) -> None:
         del app, exit_stack

@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.ports import Delivered, FakePublisher, ModelContract
+from processors.errors import NotServedError
+from processors.ports import Delivered, FakePublisher, Inference, ModelContract, Observation, SceneContract
 from processors.session import SessionPorts
 from processors.worker import CameraWorker
 from schemas.codec import encode
@@ -43,13 +44,21 @@ class KilledError(Exception):
 class SquareDetector:
     """Finds squares, whatever the model is called; dies of the model `lethal`."""
 
-    async def contract(self, model: str) -> ModelContract:
+    async def contract(self, model: str, version: str = "") -> ModelContract:
         return msgspec.structs.replace(CONTRACT, name=model)
 
-    async def infer(self, contract: ModelContract, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    async def infer(self, contract: ModelContract, image: NDArray[np.uint8]) -> Inference:
         if contract.name == "lethal":
             raise KilledError
-        return find_square(image)
+        return Inference(find_square(image), contract.version)
+
+    async def scene(self, model: str) -> SceneContract:
+        raise NotServedError(model)
+
+    async def observe(
+        self, contract: SceneContract, image: NDArray[np.uint8], h: NDArray[np.float32], c: NDArray[np.float32]
+    ) -> Observation:
+        raise NotServedError(contract.name)
 
 
 @dataclass(frozen=True)

@@ -111,3 +111,15 @@ def test_a_slow_agent_loses_nothing_and_keeps_the_order(probes: Probes) -> None:
     probes.fill(3000, size=2000)
     _, out = probes.start("slow")
     assert wait_for(out, 2999) == list(range(3000))
+
+
+def test_nobody_seeks_while_another_thread_fetches(probes: Probes) -> None:
+    """aiokafka knows no second thread: what was fetched could be handed over after the seek, or the fetching break."""
+    probes.fill(RECORDS)
+    first, out = probes.start("plain")
+    wait_for(out, RECORDS - 1)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(30) == 0
+    probes.fill(RECORDS)
+    _, again = probes.start("threads")
+    assert wait_for(again, 2 * RECORDS - 1) == list(range(RECORDS, 2 * RECORDS))

@@ -16,7 +16,6 @@ pytestmark = pytest.mark.timeout(120)
 
 EXAMPLES = settings(
     max_examples=20,
-    deadline=None,
     derandomize=True,
     phases=[Phase.generate],  # an example takes half a second: a smaller one is not worth the minutes
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -80,7 +80,7 @@ async def test_an_end_closes_everything_and_leaves_nothing_to_resume() -> None:
     assert checkpoint == Checkpoint("cam", "frames", 0, 901, 2, "", {}, ended=True)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 async def test_a_run_resumed_at_any_checkpoint_gives_the_same_bytes(data: st.DataObject) -> None:
     sampled = msgspec.structs.replace(ANALYSIS, sample_fps=data.draw(st.sampled_from([None, 7.0, 10.0])))

@@ -1,7 +1,9 @@
 """The Triton adapter against a real tritonserver: answers, refusals, and what it does when Triton is hurt."""
 
 import asyncio
+import contextlib
 import os
+import random
 import signal
 from collections.abc import AsyncIterator, Iterator
 
@@ -11,15 +13,21 @@ from numpy.typing import NDArray
 
 from devstack.stack import Stack
 from processors.errors import WindowFailedError
+from processors.ports import Inference
 from processors.triton import TritonDetector
 from tests.devstack.models import write_model
 from tests.processors.models import write_detector
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+SEED = 20
 
 
 def grey(level: int) -> NDArray[np.uint8]:
     return np.full((32, 48, 3), level, np.uint8)
+
+
+def brightness(answer: Inference) -> int:
+    return round(float(answer.rows[0, 4]) * 255)
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +57,12 @@ async def test_the_contract_is_read_from_triton(detector: TritonDetector) -> Non
 async def test_each_image_gets_its_own_answer_however_many_are_under_way(detector: TritonDetector) -> None:
     contract = await detector.contract("brightness")
     answers = await asyncio.gather(*(detector.infer(contract, grey(level)) for level in range(0, 250, 10)))
-    assert [round(float(rows[0, 4]) * 255) for rows in answers] == list(range(0, 250, 10))
+    assert [brightness(answer) for answer in answers] == list(range(0, 250, 10))
 
 
 async def test_a_model_that_nobody_loaded_is_loaded(detector: TritonDetector) -> None:
     contract = await detector.contract("lazy")
-    assert (await detector.infer(contract, grey(51)))[0, 4] == pytest.approx(0.2)
+    assert (await detector.infer(contract, grey(51))).rows[0, 4] == pytest.approx(0.2)
 
 
 async def test_a_model_that_does_not_exist_fails_the_window(detector: TritonDetector) -> None:
@@ -76,13 +84,55 @@ async def test_an_image_of_the_wrong_shape_fails_the_window(detector: TritonDete
         await detector.infer(contract, np.zeros((8, 8, 3), np.uint8))
 
 
+async def test_who_asks_and_goes_away_does_not_hurt_triton(stack: Stack, detector: TritonDetector) -> None:
+    """Cancelled at any moment of a request: this Triton would end of it within a few seconds."""
+    contract = await detector.contract("brightness")
+    process, moments = stack.triton.process.pid, random.Random(SEED)
+    for level in range(600):
+        asking = [asyncio.create_task(detector.infer(contract, grey(level % 250))) for _ in range(4)]
+        await asyncio.sleep(moments.uniform(0.0, 0.008))
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+    assert brightness(await detector.infer(contract, grey(70))) == 70
+    assert (stack.triton.process.pid, stack.triton.process.is_running()) == (process, True)
+
+
+@contextlib.contextmanager
+def standing_still(stack: Stack) -> Iterator[set[int]]:
+    """The processes that hold the models."""
+    stuck = set(stack.triton.stub_pids())
+    for pid in stuck:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield stuck
+    finally:
+        for pid in stuck:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("shared_memory", [True, False], ids=["shared-memory", "grpc"])
+async def test_a_model_process_that_stands_still_is_left_for_a_new_one(stack: Stack, shared_memory: bool) -> None:
+    """More askers than places for pictures, all of which are held by requests that get no answer."""
+    detector = TritonDetector(stack.addresses.triton_grpc, shared_memory, slots=2, answer_seconds=1.0)
+    contract = await detector.contract("brightness")
+    assert brightness(await detector.infer(contract, grey(70))) == 70
+    with standing_still(stack) as stuck:
+        answers = await asyncio.gather(*(detector.infer(contract, grey(level)) for level in range(10, 70, 10)))
+        assert [brightness(answer) for answer in answers] == [10, 20, 30, 40, 50, 60]
+        assert set(stack.triton.stub_pids()) - stuck
+    await detector.stop()
+    assert not [name for name in os.listdir("/dev/shm") if name.startswith(f"rewatch-{os.getpid()}-")]
+
+
 async def test_a_killed_model_process_is_revived_and_nothing_is_lost(stack: Stack, detector: TritonDetector) -> None:
     contract = await detector.contract("brightness")
-    assert (await detector.infer(contract, grey(10))).shape == (2, 6)
+    assert (await detector.infer(contract, grey(10))).rows.shape == (2, 6)
     for pid in stack.triton.stub_pids():
         os.kill(pid, signal.SIGKILL)
     answers = await asyncio.gather(*(detector.infer(contract, grey(level)) for level in (20, 30, 40)))
-    assert [round(float(rows[0, 4]) * 255) for rows in answers] == [20, 30, 40]
+    assert [brightness(answer) for answer in answers] == [20, 30, 40]
 
 
 async def test_a_triton_that_comes_back_is_waited_for(stack: Stack, detector: TritonDetector) -> None:
@@ -93,5 +143,5 @@ async def test_a_triton_that_comes_back_is_waited_for(stack: Stack, detector: Tr
     assert not asking.done()
     assert not detector.healthy
     await asyncio.get_running_loop().run_in_executor(None, stack.triton.restart)
-    assert round(float((await asking)[0, 4]) * 255) == 90
+    assert brightness(await asking) == 90
     assert detector.healthy

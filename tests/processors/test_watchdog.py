@@ -1,7 +1,13 @@
 import threading
 import time
+from typing import cast
 
+from faust.types import TP
+
+from processors.app import build_app
+from processors.commit_points import CommitPoints
 from processors.watchdog import LoopWatch, StuckDetector
+from runtime.config import Settings
 
 HERE = ("frames", 3)
 
@@ -45,3 +51,15 @@ def test_a_watch_that_is_stopped_gives_nothing_up() -> None:
     watch.start()
     watch.stop()
     assert not given_up.wait(0.3)
+
+
+async def test_before_the_thread_that_fetches_has_begun_nothing_is_assigned() -> None:
+    """On a slow machine the first looks come before it. They used to end the looking, and with it the worker."""
+
+    async def nothing(*_: object) -> None:
+        return None
+
+    app = build_app("early", Settings(kafka="127.0.0.1:1"), cast(CommitPoints, None), nothing)
+    assert app.consumer.assignment() == set()
+    assert app.consumer.highwater(TP("frames", 0)) is None
+    app.consumer._thread.thread_loop.close()  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from processors.ports import FakeDetector, FakePublisher, FullPace, ModelContract, Pace
 from processors.session import CameraSession, Malformed, SessionPorts
+from replay.named import NamedVersions
 from schemas.analysis import Analysis, LineRule, Tracking
 from schemas.messages import AccessUnit, Checkpoint, LogRecord
 from schemas.results import Result, identity, to_json
@@ -51,6 +52,7 @@ class Walk:
     ended: bool = False
     session: CameraSession | None = None
     pace: Pace = field(default_factory=FullPace)
+    named: NamedVersions = field(default_factory=NamedVersions)
 
     async def run(
         self,
@@ -64,7 +66,7 @@ class Walk:
             self.ended = True
 
         with ThreadPoolExecutor(2) as threads:
-            ports = SessionPorts(self.detector, self.publisher, threads, lambda: 0, pace=self.pace)
+            ports = SessionPorts(self.detector, self.publisher, threads, lambda: 0, pace=self.pace, named=self.named)
             self.session = CameraSession("cam", "frames", 0, ports, self.checkpointed.append, end, restored)
             task = asyncio.create_task(self.session.run())
             for offset, record in records:

@@ -15,6 +15,7 @@ from processors.keyframe_index import KeyframeIndex
 from processors.ports import Detector
 from replay.compare import Comparison, compare
 from replay.log import LogGoneError, PartitionLog
+from replay.named import named_versions
 from replay.pace import Pace
 from replay.past import Key, Outcome, checkpoints, doubtful, key_of, keyframe_of, lies_in, published, shed
 from replay.span import Span, locate
@@ -72,14 +73,17 @@ async def look_again(
     speed: float | None = None,
     index: KeyframeIndex | None = None,
     begin: Checkpoint | None = None,
+    named: Callable[[str, int], str] | None = None,
 ) -> Again:
-    """Raises LogGoneError, LogSilentError. Publishes nothing.
+    """Raises LogGoneError, LogSilentError, VersionGoneError. Publishes nothing; `keep` gets every result as it
+    comes, but those that do not count.
 
     With `follow` and without a `change` it goes on behind `to_ns` until its state at a keyframe is that of the live
     checkpoint there: only then does nothing later depend on what has changed. GOPs that were shed, each within a
     state's memory of the one before, are one stretch and looked at as one. A `change` makes another past, which starts
     cold and ends with the span. `begin` is a state that is known to be right, at the span or in front of it. `speed`:
-    no more than so many times the pace of the capture.
+    no more than so many times the pace of the capture. `named`: the version of a model to ask for a frame, instead of
+    the one that its results name.
     """
     with ThreadPoolExecutor(threads + 1, thread_name_prefix="replay") as pool:
         loop = asyncio.get_running_loop()
@@ -112,13 +116,15 @@ async def look_again(
                 return whole and lies_in(message, span)
 
             def take(message: Result) -> None:
-                keep(message)
-                if isinstance(message, Checkpoint | EndLedger):
-                    newest.append(message)
-                if isinstance(message, Checkpoint):
-                    digests[message.offset] = digest(message)
-                elif isinstance(message, Detections | Event | Flow | AnalysisLedger) and counts(message):
+                if isinstance(message, Detections | Event | Flow | AnalysisLedger):
+                    if not counts(message):
+                        return
                     found[key_of(message)] = message
+                elif isinstance(message, Checkpoint | EndLedger):
+                    newest.append(message)
+                    if isinstance(message, Checkpoint):
+                        digests[message.offset] = digest(message)
+                keep(message)
 
             async def compared(until_offset: int) -> Comparison:
                 before = await loop.run_in_executor(pool, published, bootstrap, span, until_offset)
@@ -142,7 +148,10 @@ async def look_again(
 
             following = goes_on if follow and change is None else None
             pace = Pace(speed, from_ns) if speed is not None else None
-            end = await walk(log, walked, detector, pool, take, restored, change, following, pace)
+            start = restored.offset if restored is not None else walked.keyframe_offset
+            if named is None:
+                named = await loop.run_in_executor(pool, named_versions, bootstrap, log, camera, start)
+            end = await walk(log, walked, detector, pool, take, restored, change, following, pace, named)
             comparison = await compared(end)
             gone = bool(newest) and isinstance(newest[-1], EndLedger)
             quiet = following is not None and end not in live and await same(end)
@@ -150,7 +159,7 @@ async def look_again(
         span=span,
         found=_until(found, end),
         comparison=comparison,
-        start_offset=restored.offset if restored is not None else walked.keyframe_offset,
+        start_offset=start,
         end_offset=end,
         cold=cold,
         consistent=end == log.high

@@ -9,6 +9,7 @@ from processors.ports import Detector
 from replay.again import Again, look_again
 from replay.compare import revisions
 from replay.log import LogGoneError
+from replay.named import VersionGoneError
 from replay.past import published
 from replay.publish import publish, publish_failure
 from replay.span import Span, span_at, span_behind
@@ -43,6 +44,10 @@ async def backfill(bootstrap: str, detector: Detector, window: FailedWindow, thr
     except LogGoneError as error:
         lost = msgspec.structs.replace(window, attempt=window.attempt + 1, reason=f"{SHED}{error}", given_up=True)
         return await _publish_left(bootstrap, lost)
+    except VersionGoneError as error:
+        # as it was, for when it is served again
+        waiting = msgspec.structs.replace(window, attempt=window.attempt + 1, reason=f"{SHED}{error}")
+        return await _publish_left(bootstrap, waiting)
     for failure in kept:
         # damage that nobody saw: what is shed is not decoded
         if failure.keyframe_offset in again.shed:

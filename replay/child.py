@@ -21,6 +21,7 @@ from runtime.logging import configure
 
 _LONGEST_LINE: Final = 16 * 1024 * 1024
 _PATIENCE_SECONDS: Final = 5.0
+"""for whoever is asked to end"""
 
 Task = TypeVar("Task", bound="ChildTask")
 
@@ -58,8 +59,11 @@ def command(module: str) -> tuple[str, ...]:
     return sys.executable, "-m", module
 
 
-async def said(command: Sequence[str], task: ChildTask) -> AsyncGenerator[bytes]:
-    """The child's lines, as they come. Raises ChildDiedError. Whoever closes this early ends the child."""
+async def said(
+    command: Sequence[str], task: ChildTask, patience_seconds: float = _PATIENCE_SECONDS
+) -> AsyncGenerator[bytes]:
+    """The child's lines, as they come. Raises ChildDiedError. Whoever closes this early asks the child to end, and
+    kills it when that takes longer than the patience."""
     # not in this process's group: a signal for the group is for this process, which ends the other
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -78,7 +82,7 @@ async def said(command: Sequence[str], task: ChildTask) -> AsyncGenerator[bytes]
             yield line
         status = await process.wait()
     finally:
-        await _end(process)
+        await _end(process, patience_seconds)
         process.stdin.close()
     if status > 0:
         raise ChildDiedError(f"ended with status {status}")
@@ -86,12 +90,12 @@ async def said(command: Sequence[str], task: ChildTask) -> AsyncGenerator[bytes]
         raise ChildDiedError(f"was killed by {signal.Signals(-status).name}")
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process, patience_seconds: float) -> None:
     with contextlib.suppress(ProcessLookupError):
         if process.returncode is None:
             process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), _PATIENCE_SECONDS)
+            await asyncio.wait_for(process.wait(), patience_seconds)
         except TimeoutError:
             process.kill()
             await process.wait()

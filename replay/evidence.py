@@ -2,8 +2,7 @@
 
 import hashlib
 import io
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -21,9 +20,9 @@ _GOPS_AROUND: Final = 1
 SUMS: Final = "SHA256SUMS"
 
 
-def export(bootstrap: str, verdict: Verdict, folder: Path, card: Path | None) -> list[Path]:
+def export(bootstrap: str, verdict: Verdict, folder: Path, card: Mapping[str, bytes]) -> list[Path]:
     """Writes clip.mp4 (the event's GOP and its neighbours, not encoded again), event.json, verdict.json, analysis.json,
-    the model's card where there is one, and SHA256SUMS for `sha256sum --check`. Returns the files.
+    the model's `card` (contents by file name), and SHA256SUMS for `sha256sum --check`. Returns the files.
 
     Raises LogGoneError when the access units were deleted, FileExistsError when the folder is there.
     """
@@ -33,8 +32,8 @@ def export(bootstrap: str, verdict: Verdict, folder: Path, card: Path | None) ->
     (folder / "verdict.json").write_bytes(msgspec.json.format(msgspec.json.encode(verdict)) + b"\n")
     (folder / "analysis.json").write_bytes(msgspec.json.format(units[0].analysis or b"{}") + b"\n")
     write_clip(units, folder / "clip.mp4")
-    if card is not None and card.is_file():
-        shutil.copyfile(card, folder / "model-card.md")
+    for name, content in card.items():
+        (folder / name).write_bytes(content)
     files = sorted(folder.iterdir())
     sums = "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
     (folder / SUMS).write_text(sums)

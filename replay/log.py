@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from msgspec import Struct
 
-from runtime.kafka import consumer
+from runtime.kafka import consumer, watermarks
 
 _BATCH: Final = 64
 _PATIENCE_SECONDS: Final = 30.0
@@ -44,7 +44,7 @@ class PartitionLog:
             **{"fetch.wait.max.ms": 100, "queued.max.messages.kbytes": 32 * 1024, "fetch.max.bytes": 16 * 1024 * 1024},
         )
         try:
-            self.low, self.high = self._consumer.get_watermark_offsets(self._where, timeout=10)
+            self.low, self.high = watermarks(self._consumer, topic, partition)
         except KafkaException as error:
             self._consumer.close()
             raise LogSilentError(f"{topic}/{partition}: {error}") from error
@@ -98,7 +98,7 @@ class PartitionLog:
 
     def _gone(self, position: int) -> str:
         try:
-            low, high = self._consumer.get_watermark_offsets(self._where, timeout=10)
+            low, high = watermarks(self._consumer, self.topic, self.partition)
         except KafkaException as error:
             raise LogSilentError(f"{self.topic}/{self.partition}: {error}") from error
         return deleted(self.topic, self.partition, position, low, high)

@@ -1,6 +1,7 @@
 """What looking again has found, into the log."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from confluent_kafka import KafkaException
 
@@ -10,7 +11,7 @@ from schemas.messages import FailedWindow, ReplayState
 from schemas.results import Result, headers_of, key_of, to_json, topic_of
 from schemas.topics import DAY_MS, MAX_RESULT_BYTES, PARTITIONS, Topic
 
-_TIMEOUT = 60.0
+TIMEOUT_SECONDS: Final = 60.0
 
 
 class PublishError(Exception):
@@ -64,7 +65,7 @@ class Sender:
 
     def flush(self) -> None:
         """Returns when all is acknowledged."""
-        left = self._producer.flush(_TIMEOUT)
+        left = self._producer.flush(TIMEOUT_SECONDS)
         if left or self._refused:
             why = (self._refused or ["no answer"])[0]
             raise PublishError(f"{left + len(self._refused)} of {self.sent} results were not taken: {why}")

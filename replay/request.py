@@ -12,7 +12,7 @@ from processors.keyframe_index import KeyframeIndex
 from processors.ports import Detector
 from replay.again import Again, look_again
 from replay.compare import revisions
-from replay.past import Outcome, keyframe_of, time_of
+from replay.past import Outcome, keyframe_of
 from replay.publish import Sender, publish
 from runtime.config import Settings
 from schemas.analysis import changed, check_changes
@@ -48,13 +48,11 @@ async def carry_out(
             raise ValueError(str(error)) from error
     stream = None
     if request.into:
-        stream = _Stream(
-            await asyncio.to_thread(Sender, settings.kafka, request.into, settings.replication_factor), request.from_ns
-        )
+        stream = _Stream(await asyncio.to_thread(Sender, settings.kafka, request.into, settings.replication_factor))
 
     def take(message: Result) -> None:
         keep(message)
-        if stream is not None:
+        if stream is not None and isinstance(message, Detections | Event | Flow | AnalysisLedger):
             stream.take(message)
 
     change = functools.partial(changed, changes=request.changes) if request.changes else None
@@ -83,16 +81,13 @@ async def carry_out(
 
 
 class _Stream:
-    """Results from `from_ns` on, as they come. A GOP's ledger entry waits for the next one's: the last GOP may still
-    be growing."""
+    """Results as they come. A GOP's ledger entry waits for the next one's: the last GOP may still be growing."""
 
-    def __init__(self, sender: Sender, from_ns: int) -> None:
-        self._sender, self._from_ns = sender, from_ns
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
         self._last: AnalysisLedger | None = None
 
-    def take(self, message: Result) -> None:
-        if not isinstance(message, Detections | Event | Flow | AnalysisLedger) or time_of(message) < self._from_ns:
-            return
+    def take(self, message: Outcome) -> None:
         following: Outcome | None = message
         if isinstance(message, AnalysisLedger):
             following, self._last = self._last, message

@@ -70,7 +70,7 @@ def span_behind(bootstrap: str, camera: str, topic: str, partition: int, offset:
     with PartitionLog(bootstrap, topic, partition) as log:
         if offset < log.low:
             raise LogGoneError(f"{topic}/{partition}: offset {offset} was deleted; left is {log.low} and later")
-        for found, stamped_ms, unit in _keyframes(log, offset, camera):
+        for found, stamped_ms, unit in keyframes(log, offset, camera):
             return _gop(log, camera, found, stamped_ms, unit)
         return log.high
 
@@ -91,7 +91,7 @@ def _locate(log: PartitionLog, camera: str, from_ns: int, to_ns: int, hint: int 
     last_ns = 0
     for start in dict.fromkeys(starts):
         first, before, last_ns = None, None, 0
-        for offset, stamped_ms, unit in _keyframes(log, start, camera):
+        for offset, stamped_ms, unit in keyframes(log, start, camera):
             last_ns = max(last_ns, unit.captured_ns)
             if unit.captured_ns > from_ns:
                 first = offset, unit, stamped_ms
@@ -127,7 +127,8 @@ def _span(log: PartitionLog, camera: str, keyframe: tuple[int, AccessUnit, int],
     return Span(camera, log.topic, log.partition, offset, unit.captured_ns, stamped_ms, from_ns, to_ns)
 
 
-def _keyframes(log: PartitionLog, start: int, camera: str) -> Iterator[tuple[int, int, AccessUnit]]:
+def keyframes(log: PartitionLog, start: int, camera: str) -> Iterator[tuple[int, int, AccessUnit]]:
+    """Offset, the record's timestamp in ms and the keyframe, of those that can be read. Raises LogGoneError."""
     for records in log.read(start):
         yield from _keyframes_of(records, camera)
 

@@ -12,6 +12,7 @@ import msgspec
 from processors.ports import Delivered, Detector
 from processors.session import CameraSession, Malformed, SessionPorts
 from replay.log import PartitionLog, Record
+from replay.named import Faithful, NamedVersions, VersionGoneError
 from replay.pace import Pace
 from replay.span import Span
 from schemas.analysis import Analysis
@@ -46,17 +47,21 @@ async def walk(
     change: Callable[[Analysis], Analysis] | None = None,
     follow: Callable[[int], Awaitable[bool]] | None = None,
     pace: Pace | None = None,
+    named: Callable[[str, int], str] = NamedVersions(),
 ) -> int:
     """From the span's first keyframe, or the checkpoint's, to its end. Returns the offset in front of which all is
     said: where it ended, or at the log's end the keyframe of the GOP that may still be growing.
 
     `keep` gets every result in order, checkpoints too. `change` makes another analysis of each keyframe's. Behind the
     span's end it goes on from keyframe to keyframe while `follow(offset)` says so; a keyframe's checkpoint has been
-    kept by then. Raises LogGoneError, LogSilentError.
+    kept by then. `named`: the version of a model that a frame's results name. Raises LogGoneError, LogSilentError,
+    VersionGoneError.
     """
     start = restored.offset if restored is not None else span.keyframe_offset
     key = span.camera.encode()
-    walker = _Walker(log, span, detector, threads, keep, restored)
+    walker = _Walker(
+        log, span, SessionPorts(Faithful(detector), _Kept(keep), threads, time.time_ns, named=named), restored
+    )
     growing: int | None = None
     try:
         async with aclosing(_records(log, start, threads)) as records:
@@ -88,13 +93,11 @@ class _Walker:
         self,
         log: PartitionLog,
         span: Span,
-        detector: Detector,
-        threads: ThreadPoolExecutor,
-        keep: Keep,
+        ports: SessionPorts,
         restored: Checkpoint | None,
     ) -> None:
         self._span, self._log = span, log
-        self._ports = SessionPorts(detector, _Kept(keep), threads, time.time_ns)
+        self._ports = ports
         self._restored = restored
         self._session: CameraSession | None = None
         self._task: asyncio.Task[None] | None = None
@@ -141,14 +144,24 @@ class _Walker:
         await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
         if not waiting.done():
             waiting.cancel()
-            await self._task
+            await self._over()
             raise AssertionError("the session ended with records left to do")
         await waiting
 
     async def _ended(self) -> None:
-        assert self._task is not None
-        await self._task
+        await self._over()
         self._session = self._task = None
+
+    async def _over(self) -> None:
+        """Raises what has ended the session."""
+        assert self._task is not None
+        try:
+            await self._task
+        except ExceptionGroup as group:
+            gone = group.subgroup(VersionGoneError)
+            if gone is None:
+                raise
+            raise VersionGoneError(*gone.exceptions[0].args) from group
 
     async def stop(self) -> None:
         if self._task is not None:

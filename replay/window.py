@@ -10,6 +10,7 @@ from replay.again import look_again
 from replay.backfill import backfill, behind
 from replay.compare import revisions
 from replay.log import LogGoneError
+from replay.named import VersionGoneError
 from replay.past import published
 from replay.publish import publish, publish_failure
 from replay.span import Span, span_at
@@ -47,6 +48,8 @@ async def try_again(bootstrap: str, detector: Detector, window: FailedWindow, th
         )
     except LogGoneError as error:
         return gone(window, error)
+    except VersionGoneError as error:
+        return failed(window, str(error))
     if kept:
         return failed(msgspec.structs.replace(kept[-1], attempt=window.attempt), kept[-1].reason)
     if not again.met:

@@ -16,12 +16,14 @@ from schemas.topics import FRAMES, LEDGER
 from simulator.spec import spec
 from tests.vision.video import demux
 
+MODEL: Final = "junction-yolo-int8"
+"""the quicker one: what is tested here is the log"""
 SECOND_NS: Final = 1_000_000_000
 FPS: Final = 15
 
 
 def records(
-    camera: str, seconds: float, begin_ns: int, model: str = "junction-yolo", gap_after: int | None = None
+    camera: str, seconds: float, begin_ns: int, model: str = MODEL, gap_after: int | None = None
 ) -> list[LogRecord]:
     """`gap_after`: after so many GOPs the connection was lost for no time at all."""
     (clip,) = clips((View(camera, 40, "day"),), seconds, (640, 360), float(FPS), lambda _: None)

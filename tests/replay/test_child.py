@@ -51,10 +51,26 @@ async def test_one_that_is_not_wanted_any_more_may_finish_what_it_is_at(tmp_path
     assert done.exists()
 
 
-async def test_one_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "_PATIENCE_SECONDS", 0.3)
+async def test_what_is_being_published_is_published(tmp_path: Path) -> None:
+    """Of a real child, whose work goes on in a thread behind a shield, as a replay's revisions do."""
+    done = tmp_path / "done"
+    code = (
+        "import asyncio, pathlib, time\nfrom replay import child\n"
+        f"def publish():\n    time.sleep(1)\n    pathlib.Path({str(done)!r}).touch()\n"
+        "async def work(task, say):\n"
+        "    publishing = asyncio.create_task(asyncio.to_thread(publish))\n"
+        "    await asyncio.sleep(0.1)\n    say(task)\n    await asyncio.shield(publishing)\n"
+        "child.serve(child.ChildTask, 'test', work)\n"
+    )
+    async with aclosing(child.said((sys.executable, "-c", code), TASK)) as lines:
+        await anext(lines)
+        assert not done.exists()
+    assert done.exists()
+
+
+async def test_one_that_does_not_end_is_ended() -> None:
     code = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(os.getpid(), flush=True)\ntime.sleep(60)"
-    async with aclosing(child.said(python(code), TASK)) as lines:
+    async with aclosing(child.said(python(code), TASK, patience_seconds=0.3)) as lines:
         pid = int(await anext(lines))
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,7 @@ from replay.window import MAX_ATTEMPTS, open_span, try_again
 from schemas.messages import FailedWindow, Gap
 from schemas.partition import partition_of
 from schemas.topics import FAILED_WINDOWS, FRAMES, PARTITIONS
-from tests.replay.camera_log import FPS, SECOND_NS, failed_frames, gops, publish, records, wait_for_ledger
+from tests.replay.camera_log import FPS, MODEL, SECOND_NS, failed_frames, gops, publish, records, wait_for_ledger
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -34,13 +33,13 @@ SECONDS = 12
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     repository = tmp_path_factory.mktemp("repository")
-    shutil.copytree(ROOT / "triton_models" / "junction-yolo", repository / "junction-yolo")
+    shutil.copytree(ROOT / "triton_models" / MODEL, repository / MODEL)
     return repository
 
 
 @pytest.fixture(scope="module")
 def stack(repository: Path) -> Iterator[Stack]:
-    with Stack(services=("kafka", "triton"), model_repository=repository, models=("junction-yolo",)) as running:
+    with Stack(services=("kafka", "triton"), model_repository=repository, models=(MODEL,)) as running:
         Processes(running, ("worker",)).start()
         yield running
 
@@ -58,15 +57,14 @@ def test_a_model_that_comes_late_repairs_everything_even_if_the_replayer_is_kill
     assert [one.state for one in failed] == ["waiting"] * gops(log)
     assert "late-yolo" in failed[0].window.reason
 
-    shutil.copytree(repository / "junction-yolo", repository / "late-yolo")
+    shutil.copytree(repository / MODEL, repository / "late-yolo")
     config = repository / "late-yolo" / "config.pbtxt"
-    config.write_text(config.read_text().replace('name: "junction-yolo"', 'name: "late-yolo"'))
+    config.write_text(config.read_text().replace(f'name: "{MODEL}"', 'name: "late-yolo"'))
     Processes(stack, ("replayer",)).start()
     time.sleep(3)
     victim = stack.service("replayer")
     assert isinstance(victim, Process)
-    victim.process.send_signal(signal.SIGKILL)
-    victim.process.wait(15)
+    victim.kill()
     victim.stop()
     victim.start()
     deadline = time.monotonic() + 120

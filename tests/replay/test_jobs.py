@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -28,7 +27,7 @@ from runtime.kafka import producer
 from schemas.messages import FailedWindow
 from schemas.partition import partition_of
 from schemas.topics import DETECTIONS, EVENTS, FLOW, FRAMES, LEDGER, PARTITIONS, REPLAYS
-from tests.replay.camera_log import FPS, SECOND_NS, gops, publish, records, wait_for_ledger
+from tests.replay.camera_log import FPS, MODEL, SECOND_NS, gops, publish, records, wait_for_ledger
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -87,7 +86,7 @@ class Asked(msgspec.Struct):
 def asked() -> Iterator[Asked]:
     begin_ns = (time.time_ns() - 600 * SECOND_NS) // SECOND_NS * SECOND_NS
     log = records(CAMERA, SECONDS, begin_ns)
-    with Stack(services=("kafka", "triton", "redis"), models=("junction-yolo",)) as stack:
+    with Stack(services=("kafka", "triton", "redis"), models=(MODEL,)) as stack:
         processes = Processes(stack, ("worker", "gateway", "replayer"))
         processes.start()
         publish(stack, log)
@@ -141,13 +140,27 @@ def test_a_backtest_publishes_nothing(asked: Asked) -> None:
     assert asked.results() == before
 
 
+def test_two_models_in_the_shadow_publish_nothing(asked: Asked) -> None:
+    before = asked.results()
+    told = asked.ended(asked.ask(2, 8, kind="shadow", model=MODEL, against="junction-yolo", window=2))
+    assert told["state"] == "done", told
+    report = told["report"]
+    assert [(report[arm]["model"], report[arm]["version"]) for arm in "ab"] == [("junction-yolo", "1"), (MODEL, "1")]
+    assert (report["windows"], report["frames"], report["verdict"]) == (3, 6 * FPS, "not enough data")
+    assert report["box_agreement"] > 0.8
+    assert told["progress"] | {"times_real_time": 0} == {"done": 1.0, "frames": 6 * FPS, "times_real_time": 0}
+    failed = asked.ended(asked.ask(2, 8, kind="shadow", model=f"{MODEL}:9", against=MODEL, window=2))
+    assert failed["state"] == "failed"
+    assert "version 9" in failed["error"]
+    assert asked.results() == before
+
+
 def test_a_replayer_that_is_killed_does_it_again(asked: Asked) -> None:
     original = asked.table()
     url = asked.ask(4, 12, rules=OTHER_RULES, speed=2)
     asked.running(url)
     replayer = asked.stack.service("replayer")
-    replayer.process.send_signal(signal.SIGKILL)
-    replayer.process.wait(15)
+    replayer.kill()
     replayer.stop()
     assert asked.table() == original, "it had published nothing yet"
     replayer.start()

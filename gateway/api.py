@@ -174,8 +174,17 @@ class ReplayWanted(BaseModel):
         examples=["2026-03-01T12:00:00Z"],
     )
     to: str = Field(max_length=64, description="likewise; at most 24 hours later", examples=["2026-03-01T12:05:00Z"])
-    kind: Literal["replay", "backtest"] = Field("replay", description="a backtest publishes no results")
-    model: str | None = Field(None, max_length=64, description="another model", examples=["yolox-nano"])
+    kind: Literal["replay", "backtest", "shadow"] = Field(
+        "replay", description="a backtest publishes no results; shadow: two models on the same frames, compared"
+    )
+    model: str | None = Field(
+        None, max_length=80, description="another model; in the shadow also a version, NAME:2", examples=["yolox-nano"]
+    )
+    against: str | None = Field(
+        None, max_length=80, description="in the shadow: what `model` is held against; absent: the camera's own"
+    )
+    window: float | None = Field(None, ge=1, le=86_400, description="in the shadow: seconds that are compared as one")
+    seed: int | None = Field(None, ge=0, lt=2**63, description="in the shadow: of the permutations that are drawn")
     rules: list[dict[str, Any]] | dict[str, Any] | None = Field(
         None, description="other rules; or an object with whatever shall differ from the camera's Analysis"
     )
@@ -204,18 +213,21 @@ class ReplayInfo(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
     id: str
-    kind: Literal["replay", "backtest"]
+    kind: Literal["replay", "backtest", "shadow"]
     camera: str
     from_: str = Field(alias="from")
     to: str
     changes: dict[str, Any] = Field(description="what differs from the camera's Analysis")
+    shadow: dict[str, Any] | None = Field(None, description="which two models, in which windows")
     into: str | None
     speed: float | None
     state: Literal["waiting", "running", "done", "failed", "cancelled"]
     progress: ReplayProgress
     error: str | None = Field(default=None, description="why it failed")
     report: dict[str, Any] | None = Field(
-        default=None, description="what `rewatch replay --json` prints; of very many events the last are left out"
+        default=None,
+        description="as `rewatch replay --json` or `rewatch ab shadow --json` prints it; of many events the last "
+        "are left out",
     )
 
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
+from gateway.experiments import Experiments
 from gateway.guard import Guard, Rate
 from gateway.hub import Hub
 from gateway.jobs import Jobs
@@ -21,6 +22,7 @@ from gateway.probe import FrameProbe
 from gateway.replays import Replays
 from gateway.roster import Roster
 from gateway.routes import analyze, cameras, health, history, streams, video
+from gateway.routes import experiments as experiment_routes
 from gateway.routes import ledger as ledger_routes
 from gateway.routes import replays as replay_routes
 from gateway.routes import windows as window_routes
@@ -68,8 +70,12 @@ def build_app(
     jobs.follow(ledger, detections)
     replays = Replays(clock)
     replays.follow(requested)
+    experiments = Experiments(port)
+    experiments.follow(specs)
     probe = FrameProbe(port, roster, clock)
-    services = Services(settings, port, events, detections, roster, probe, channels, jobs, replays, catalogue, clock)
+    services = Services(
+        settings, port, events, detections, roster, probe, channels, jobs, replays, experiments, catalogue, clock
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -96,7 +102,10 @@ def build_app(
         openapi_tags=_TAGS,
     )
     app.state.services = services
-    for made in (cameras, history, ledger_routes, window_routes, analyze, replay_routes, streams, video, health):
+    for made in (
+        cameras, history, ledger_routes, window_routes, analyze, replay_routes, experiment_routes, streams, video,
+        health,
+    ):  # fmt: skip
         app.include_router(made.router(services))
     app.mount("/static", StaticFiles(directory=_WEB), name="static")
 
@@ -155,5 +164,6 @@ _TAGS = [
     {"name": "history", "description": "Pages of the log."},
     {"name": "analysis", "description": "Analyse a file with a model."},
     {"name": "replays", "description": "Look again at what is in the log."},
+    {"name": "experiments", "description": "Two models on shares of the cameras."},
     {"name": "health", "description": "For orchestrators and Prometheus; no token wanted."},
 ]

@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
-from confluent_kafka.error import KafkaError  # type: ignore[attr-defined]
 
 from gateway.kafka_reader import KafkaReader
 from gateway.log import LogUnavailable, Position
@@ -16,7 +15,6 @@ from schemas.topics import DETECTIONS, FRAMES, FRAMES_BATCH, TOPICS
 Answer = TypeVar("Answer")
 
 _TIMEOUT = 10.0
-_ELECTING = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART}
 _ELECTION_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 """seconds: a topic just made, or a broker just lost, is without leaders for a moment"""
 _BULKY = {FRAMES.name, FRAMES_BATCH.name}
@@ -105,7 +103,7 @@ class KafkaLog:
                 return await self._call(ask)
             except LogUnavailable as error:
                 cause = error.__cause__
-                if not isinstance(cause, KafkaException) or cause.args[0].code() not in _ELECTING:
+                if not isinstance(cause, KafkaException) or cause.args[0].code() not in kafka.ELECTING:
                     raise
             await asyncio.sleep(pause)
         return await self._call(ask)

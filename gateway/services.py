@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from gateway.experiments import Experiments
 from gateway.hub import Hub
 from gateway.jobs import Jobs
 from gateway.log import Log
@@ -25,6 +26,7 @@ class Services(Struct, frozen=True):
     channels: Channels
     jobs: Jobs
     replays: Replays
+    experiments: Experiments
     models: Models
     clock: Callable[[], float]
     """seconds since 1970"""

@@ -1,28 +1,28 @@
 """`POST /replays` and what became of it: a stretch of a camera's log looked at again, by the replayer process."""
 
+import re
 import uuid
 from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, HTTPException, Path, Request, Response
-from pydantic import ValidationError
 
 from gateway import moment
 from gateway.api import Problem, ReplayAccepted, ReplayInfo, ReplayList, ReplayProgress, ReplayWanted
+from gateway.asked import asked, check_model
 from gateway.log import LogUnavailable
-from gateway.models import ModelsUnavailable
 from gateway.replays import Replay
 from gateway.services import Services
 from runtime.logging import logger
 from schemas.analysis import Analysis, changed, check_changes
-from schemas.messages import ReplayRequest
+from schemas.messages import ReplayRequest, ShadowWanted
 from schemas.results import rfc3339, to_json
 from schemas.topics import REPLAYS, is_free
 
 MAX_SECONDS: Final = 24 * 3600.0
 """of one replay: of its span, and of the time that its pace makes of it"""
-_MAX_BYTES: Final = 64 * 1024
 _SKEW_NS: Final = 5 * 10**9
+_MODEL: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})(:[1-9][0-9]{0,8})?")
 
 ReplayId = Annotated[str, Path(max_length=128)]
 _BODY: Final[dict[str, Any]] = {
@@ -49,9 +49,10 @@ def router(services: Services) -> APIRouter:
     )
     async def ask(request: Request, response: Response) -> ReplayAccepted:
         """The request becomes a record on the topic `replays`, and a replayer process carries it out: as
-        `rewatch replay` does, or with the kind `backtest` as `rewatch backtest`. It survives the death of either
+        `rewatch replay` does, with the kind `backtest` as `rewatch backtest`, with `shadow` as `rewatch ab shadow` does
+        with one camera. It survives the death of either
         process."""
-        found = await desk.ask(_read(await _body(request)))
+        found = await desk.ask(await asked(request, ReplayWanted))
         response.headers["location"] = f"/replays/{found.request.id}"
         return ReplayAccepted(id=found.request.id, status_url=f"/replays/{found.request.id}", state=found.state)
 
@@ -97,14 +98,24 @@ class _Desk:
         camera = services.roster.get(wanted.camera)
         if camera is None:
             raise HTTPException(404, f"camera: there is no {wanted.camera!r}")
-        changes = _changes(wanted, camera.spec.analysis if camera.spec is not None else None)
+        analysis = camera.spec.analysis if camera.spec is not None else None
+        changes: dict[str, Any] = {}
+        shadow: ShadowWanted | msgspec.UnsetType = msgspec.UNSET
+        if wanted.kind == "shadow":
+            shadow = await self._shadow(wanted, analysis)
+        elif wanted.against is not None or wanted.window is not None or wanted.seed is not None:
+            raise HTTPException(422, "kind: against, window and seed are of a shadow")
+        else:
+            changes = _changes(wanted, analysis)
         if "model" in changes:
-            await self._check_model(changes["model"])
+            await check_model(services.models, changes["model"], "model")
         if wanted.kind == "backtest" and (not changes or wanted.into):
             raise HTTPException(422, "kind: a backtest wants a model or rules, and publishes into no topic")
         if wanted.into is not None and not is_free(wanted.into):
             raise HTTPException(422, f"into: {wanted.into[:64]!r} is no name for a topic of replayed results")
         from_ns, to_ns = _span(wanted, int(services.clock() * 1e9))
+        if isinstance(shadow, ShadowWanted) and to_ns - from_ns < shadow.window_seconds * 1e9:
+            raise HTTPException(422, f"window: the span is less than one of {shadow.window_seconds:g} s")
         if services.replays.full:
             raise HTTPException(503, "too many replays wait already; try again", {"retry-after": "30"})
         request = ReplayRequest(
@@ -117,10 +128,26 @@ class _Desk:
             into=wanted.into or "",
             speed=wanted.speed,
             even_cold=wanted.even_cold,
+            shadow=shadow,
         )
         found = await self.publish(request)
         logger("gateway").info("replay asked for", replay=request.id, camera=request.camera, kind=request.kind)
         return found
+
+    async def _shadow(self, wanted: ReplayWanted, analysis: Analysis | None) -> ShadowWanted:
+        if wanted.rules is not None or wanted.into is not None or wanted.speed is not None or wanted.even_cold:
+            raise HTTPException(422, "kind: a shadow has no rules, into, speed or even_cold")
+        against = wanted.against or (analysis.model if analysis is not None else None)
+        if wanted.model is None or against is None:
+            raise HTTPException(422, "model: a shadow wants two models, `model` and `against`")
+        for field, text in (("model", wanted.model), ("against", against)):
+            name = _MODEL.fullmatch(text)
+            if name is None:
+                raise HTTPException(422, f"{field}: {text!r} is neither a model nor a version of one such as NAME:2")
+            await check_model(self._services.models, name[1], field)
+        if wanted.model == against:
+            raise HTTPException(422, f"against: both are {against}")
+        return ShadowWanted(against, wanted.model, wanted.window or 60.0, wanted.seed or 0)
 
     async def publish(self, request: ReplayRequest) -> Replay:
         try:
@@ -128,33 +155,6 @@ class _Desk:
         except LogUnavailable as error:
             raise HTTPException(503, f"the log does not answer: {error}", {"retry-after": "2"}) from error
         return self._services.replays.take(request)
-
-    async def _check_model(self, name: str) -> None:
-        try:
-            known = await self._services.models.names()
-        except ModelsUnavailable as error:
-            raise HTTPException(503, f"the model server does not answer: {error}") from error
-        if known is not None and name not in known:
-            raise HTTPException(404, f"model: there is no {name!r}; there are: {', '.join(sorted(known)) or 'none'}")
-
-
-async def _body(request: Request) -> bytes:
-    """Not more than is allowed is ever held."""
-    found = b""
-    async for chunk in request.stream():
-        found += chunk
-        if len(found) > _MAX_BYTES:
-            raise HTTPException(413, f"a request has at most {_MAX_BYTES} bytes", {"connection": "close"})
-    return found
-
-
-def _read(body: bytes) -> ReplayWanted:
-    try:
-        return ReplayWanted.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "body"
-        raise HTTPException(422, f"{where}: {first['msg']}") from error
 
 
 def _changes(wanted: ReplayWanted, analysis: Analysis | None) -> dict[str, Any]:
@@ -200,6 +200,7 @@ def _info(replay: Replay) -> ReplayInfo:
         from_=rfc3339(request.from_ns),
         to=rfc3339(request.to_ns),
         changes=request.changes,
+        shadow=msgspec.to_builtins(request.shadow) if isinstance(request.shadow, ShadowWanted) else None,
         into=request.into or None,
         speed=request.speed,
         state=replay.state,

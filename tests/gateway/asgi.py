@@ -100,7 +100,7 @@ class Gateway:
         return Socket(self.app, path, headers)
 
     async def until_ready(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (await self.http.get("/readyz")).status_code != 200:  # noqa: ASYNC110 as any client would ask
                 await asyncio.sleep(0.01)
 

@@ -321,11 +321,11 @@ async def test_silence_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: p
 
 
 async def test_slow_progress_is_no_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Jobs.__init__, "__defaults__", (0.4,))
+    monkeypatch.setattr(Jobs.__init__, "__defaults__", (3.0,))
     async with gateway(settings(tmp_path)) as found, edge(found.log, found.writer, None) as made:
         job = (await found.http.post("/analyze?async=1", **form())).json()["job"]
         await until(found, job, "running")
-        for gop in range(5):
+        for gop in range(20):
             await asyncio.sleep(0.2)
             found.writer.result(IngestLedger(job, "other", 100 + gop, 0, 0, 0, 0))
         analysed(found.writer, made.specs[0].id)

@@ -23,11 +23,20 @@ async def test_without_a_token_nothing_is_wanted(tmp_path: Path) -> None:
 async def test_a_token_is_wanted(tmp_path: Path, header: str | None) -> None:
     async with gateway(settings(tmp_path, api_token="secret")) as found:
         headers = {} if header is None else {"authorization": header}
-        for path in ("/cameras", "/events", "/jobs/x", "/replays", "/replays/x", "/openapi.json"):
+        for path in (
+            "/cameras",
+            "/events",
+            "/jobs/x",
+            "/replays",
+            "/replays/x",
+            "/experiments",
+            "/experiments/x/report",
+            "/openapi.json",
+        ):
             answer = await found.http.get(path, headers=headers)
             assert answer.status_code == 401
             assert answer.headers["www-authenticate"].startswith("Bearer")
-        for path in ("/analyze", "/replays"):
+        for path in ("/analyze", "/replays", "/experiments"):
             assert (await found.http.post(path, headers=headers)).status_code == 401
         for path in ("/", "/livez", "/readyz", "/metrics", "/static/app.js"):
             assert (await found.http.get(path, headers=headers)).status_code == 200
@@ -115,6 +124,7 @@ async def test_openapi_describes_everything(tmp_path: Path) -> None:
             "/analyze",
         }
         paths |= {"/replays", "/replays/{replay_id}"}
+        paths |= {"/experiments", "/experiments/{name}", "/experiments/{name}/report"}
         assert paths | {"/models", "/jobs/{job_id}", "/livez", "/readyz", "/metrics"} == set(api["paths"])
         for path, methods in api["paths"].items():
             for method in methods.values():

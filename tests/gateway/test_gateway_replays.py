@@ -11,7 +11,7 @@ import pytest
 from gateway import replays as replays_module
 from gateway.memory_log import MemoryLog
 from schemas.analysis import Analysis, CameraSpec, Signal, Source
-from schemas.messages import ReplayRequest, ReplayState
+from schemas.messages import ReplayRequest, ReplayState, ShadowWanted
 from schemas.results import to_json
 from schemas.topics import REPLAYS, TOPICS
 from tests.gateway.asgi import Gateway, gateway, settings
@@ -19,6 +19,9 @@ from tests.gateway.asgi import Gateway, gateway, settings
 SECOND = 10**9
 LINE = {"kind": "line", "name": "middle", "start": [0.0, 0.6], "end": [1.0, 0.6]}
 RED = {"kind": "red_light", "name": "red", "signal": "north", "start": [0.0, 0.6], "end": [1.0, 0.6]}
+
+
+SHADOW = {"kind": "shadow", "model": "other:2"}
 
 
 def camera(found: Gateway) -> None:
@@ -66,6 +69,22 @@ async def test_what_is_asked_for_becomes_a_record(tmp_path: Path) -> None:
         assert (told["state"], told["from"], told["progress"]["done"]) == ("waiting", "2026-03-01T12:00:00.000000Z", 0)
         (listed,) = (await found.http.get("/replays")).json()["replays"]
         assert listed == told
+
+
+async def test_two_models_in_the_shadow(tmp_path: Path) -> None:
+    async with gateway(settings(tmp_path)) as found:
+        spec = CameraSpec("cam", Source("rtsp://10.0.0.1/one"), Analysis(model="square-finder"))
+        found.writer.spec(spec)
+        await found.settle()
+        answer = await found.http.post("/replays", json=wanted(**SHADOW, window=30, seed=7))
+        assert answer.status_code == 202, answer.text
+        (request,) = await requests(found.log)
+        assert (request.kind, request.changes) == ("shadow", {})
+        assert request.shadow == ShadowWanted("square-finder", "other:2", 30.0, 7)
+        told = (await found.http.get(answer.json()["status_url"])).json()
+        assert told["shadow"] == {"a": "square-finder", "b": "other:2", "window_seconds": 30.0, "seed": 7}
+        assert (await found.http.post("/replays", json=wanted(**SHADOW, against="other"))).status_code == 202
+        assert ShadowWanted("other", "other:2") in [each.shadow for each in await requests(found.log)]
 
 
 async def test_how_far_it_is_and_what_came_of_it(tmp_path: Path) -> None:
@@ -158,6 +177,15 @@ async def test_a_waiting_one_is_cancelled(tmp_path: Path) -> None:
         ({"into": "__consumer_offsets"}, 422, "into: "),
         *(({"into": topic.name}, 422, "into: ") for topic in TOPICS),
         ({"typo": 1}, 422, "typo: "),
+        ({"window": 30}, 422, "kind: against, window and seed are of a shadow"),
+        ({**SHADOW, "model": None}, 422, "model: a shadow wants two models"),
+        ({**SHADOW, "model": "none"}, 404, "model: there is no 'none'"),
+        ({**SHADOW, "against": "none:1"}, 404, "against: there is no 'none'"),
+        ({**SHADOW, "model": "other:x"}, 422, "model: 'other:x' is neither a model nor a version"),
+        ({**SHADOW, "against": "other:2"}, 422, "against: both are other:2"),
+        ({**SHADOW, "rules": [LINE]}, 422, "kind: a shadow has no rules"),
+        ({**SHADOW, "against": "other", "window": 301}, 422, "window: the span is less than one of 301 s"),
+        ({**SHADOW, "window": 0}, 422, "window: "),
     ],
     ids=str,
 )  # fmt: skip

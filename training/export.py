@@ -1,11 +1,10 @@
 """Writes the trained network as ONNX: batch norms folded into their convolutions, nothing left but plain operators."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 from torch import nn
 
+from training.folding import convolution, double
 from training.graph_builder import GraphBuilder
 from training.network import Bottleneck, ConvUnit, CspStage, Head, JunctionYolo
 
@@ -33,14 +32,14 @@ def to_onnx(network: JunctionYolo, height: int, width: int) -> ModelProto:
 
 def _network(builder: GraphBuilder, network: JunctionYolo, images: str) -> str:
     backbone, pyramid = network.backbone, network.pyramid
-    low = _sequence(builder, backbone.low, _sequence(builder, backbone.stem, images))
-    middle = _sequence(builder, backbone.middle, low)
-    high = _sequence(builder, backbone.high, middle)
+    low = sequence(builder, backbone.low, sequence(builder, backbone.stem, images))
+    middle = sequence(builder, backbone.middle, low)
+    high = sequence(builder, backbone.high, middle)
 
     top = _unit(builder, pyramid.narrow_high, high)
-    middle = _stage(builder, pyramid.down_middle, _join(builder, middle, _double(builder, top)))
+    middle = _stage(builder, pyramid.down_middle, _join(builder, middle, double(builder, top)))
     middle = _unit(builder, pyramid.narrow_middle, middle)
-    low = _stage(builder, pyramid.to_low, _join(builder, low, _double(builder, middle)))
+    low = _stage(builder, pyramid.to_low, _join(builder, low, double(builder, middle)))
     middle = _stage(builder, pyramid.to_middle, _join(builder, _unit(builder, pyramid.stride_low, low), middle))
     high = _stage(builder, pyramid.to_high, _join(builder, _unit(builder, pyramid.stride_middle, middle), top))
 
@@ -48,12 +47,13 @@ def _network(builder: GraphBuilder, network: JunctionYolo, images: str) -> str:
     for head, features in zip(network.heads, (low, middle, high), strict=True):
         assert isinstance(head, Head)
         shared = _unit(builder, head.shared, features)
-        both = _join(builder, _convolution(builder, head.classes, shared), _convolution(builder, head.sides, shared))
+        both = _join(builder, convolution(builder, head.classes, shared), convolution(builder, head.sides, shared))
         rows.append(builder.reshape(both, 0, head.classes.out_channels + 4, -1))
     return builder.op("Concat", *rows, axis=2)
 
 
-def _sequence(builder: GraphBuilder, modules: nn.Sequential, x: str) -> str:
+def sequence(builder: GraphBuilder, modules: nn.Sequential, x: str) -> str:
+    """Adds the network's own units and stages, one behind the other."""
     for module in modules:
         if isinstance(module, ConvUnit):
             x = _unit(builder, module, x)
@@ -67,50 +67,12 @@ def _sequence(builder: GraphBuilder, modules: nn.Sequential, x: str) -> str:
 
 
 def _stage(builder: GraphBuilder, stage: CspStage, x: str) -> str:
-    long = _sequence(builder, stage.blocks, _unit(builder, stage.long, x))
+    long = sequence(builder, stage.blocks, _unit(builder, stage.long, x))
     return _unit(builder, stage.merge, _join(builder, long, _unit(builder, stage.short, x)))
 
 
 def _unit(builder: GraphBuilder, unit: ConvUnit, x: str) -> str:
-    return builder.op("Relu", _convolution(builder, unit.conv, x, unit.norm))
-
-
-def _convolution(builder: GraphBuilder, conv: nn.Conv2d, x: str, norm: nn.BatchNorm2d | None = None) -> str:
-    """w' = w * g / sigma, b' = beta - mean * g / sigma, computed in double precision."""
-    weight = conv.weight.double()
-    bias = torch.zeros(conv.out_channels, dtype=torch.float64) if conv.bias is None else conv.bias.double()
-    if norm is not None:
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        factor = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-        weight = weight * factor[:, None, None, None]
-        bias = norm.bias.double() + (bias - norm.running_mean.double()) * factor
-    padding = int(conv.padding[0])
-    return builder.op(
-        "Conv",
-        x,
-        builder.constant(_floats(weight)),
-        builder.constant(_floats(bias)),
-        kernel_shape=list(conv.kernel_size),
-        strides=list(conv.stride),
-        pads=[padding] * 4,
-    )
-
-
-def _floats(tensor: torch.Tensor) -> NDArray[np.float32]:
-    return np.asarray(tensor.detach().numpy(), np.float32)
-
-
-def _double(builder: GraphBuilder, x: str) -> str:
-    return builder.op(
-        "Resize",
-        x,
-        "",
-        builder.floats(1, 1, 2, 2),
-        mode="nearest",
-        coordinate_transformation_mode="asymmetric",
-        nearest_mode="floor",
-    )
+    return builder.op("Relu", convolution(builder, unit.conv, x, unit.norm))
 
 
 def _join(builder: GraphBuilder, *xs: str) -> str:

@@ -8,7 +8,7 @@ from training.contract import Letterbox, ServedModel, Suppression
 from training.families.registry import family as family_named
 from training.label_file import COCO, read_labels
 from training.model_card import ModelCard, digest
-from training.model_repository import check_name, store
+from training.model_repository import add_version, check_free, load, store
 from training.raw_network import prepare, read_model
 from training.served_graph import wrap
 
@@ -27,13 +27,19 @@ def import_detector(
     origin: str | None = None,
     licence: str = "unknown",
     replace: bool = False,
+    as_version: bool = False,
 ) -> Path:
-    """Reads, checks, wraps and stores; returns the new model's folder.
+    """Reads, checks, wraps and stores; returns the new model's folder. With `as_version` it becomes the next version of
+    a stored model, is not live, and the folder is that version's.
 
     Where ONNX Runtime is installed the served model is also run: what doesn't run, or answers a batch otherwise than
-    its pictures one by one, is refused. Raises ModelError; the repository is then as it was.
+    its pictures one by one, is refused. Raises ModelError, and OSError when it cannot be written; the repository is
+    then as it was.
     """
-    check_name(name)
+    if as_version:
+        load(repository / name)
+    else:
+        check_free(repository, name, replace)
     chosen = family_named(family)
     names = read_labels(labels)
     network = prepare(read_model(file), size)
@@ -49,6 +55,8 @@ def import_detector(
         served_sha256=hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest(),
         notes=tuple(notes),
     )
+    if as_version:
+        return repository / name / str(add_version(repository, model, card))
     return store(repository, model, card, replace)
 
 

@@ -1,7 +1,9 @@
 """Where a served model comes from and what it is good for: `card.json` beside its configuration."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +22,13 @@ class ModelCard(Struct, frozen=True):
     notes: tuple[str, ...] = ()
     facts: dict[str, msgspec.Raw] = {}
     """whatever training wants to say: data, seed, figures"""
+
+
+def own_card(name: str, family: str, origin: str, graph: bytes, facts: Mapping[str, Any], *notes: str) -> ModelCard:
+    """Of a network that was trained here and is served as it was exported."""
+    sha256 = hashlib.sha256(graph).hexdigest()
+    encoded = {key: msgspec.Raw(msgspec.json.encode(value)) for key, value in facts.items()}
+    return ModelCard(name, family, origin, sha256, "Apache-2.0", sha256, notes, encoded)
 
 
 def encode_card(card: ModelCard) -> bytes:

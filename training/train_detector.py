@@ -3,23 +3,23 @@
 Needs the extra `train`. Runs on a CPU; stopped, it goes on from its last checkpoint when started again.
 """
 
-import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import numpy as np
 import torch
 import typer
 
 from simulator.actors import LABELS
-from training.contract import ServedModel, Suppression
+from training.contract import Suppression
+from training.detection_lesson import DetectionLesson
 from training.evaluation import NEAR, Report, evaluate
 from training.export import to_onnx
 from training.families.sides import FAMILY
 from training.int8 import read_served, store_variant
 from training.junction_samples import Rendering, folder_of, sample_set
-from training.model_card import ModelCard, digest
+from training.model_card import digest, own_card
 from training.model_repository import load, store
 from training.network import JunctionYolo
 from training.provenance import commit_of
@@ -52,21 +52,25 @@ def train(
     steps: int = Recipe().steps,
     batch: int = Recipe().batch,
     seed: int = Recipe().seed,
-    plain_steps: int = Recipe().plain_steps,
+    plain_share: float = Recipe().plain_share,
     threads: Threads = 2,
     every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 100,
 ) -> None:
     """Render, then learn."""
     torch.set_num_threads(threads)
     samples = sample_set(Rendering(LEARNING_SEED, per_variant), work / "samples")
-    trainer = Trainer(Recipe(seed=seed, steps=steps, batch=batch, plain_steps=plain_steps), len(LABELS), samples)
+    recipe = Recipe(seed=seed, steps=steps, batch=batch, plain_share=plain_share)
+    trainer = Trainer(recipe, lambda: JunctionYolo(len(LABELS)), DetectionLesson(samples))
     checkpoint = work / "checkpoint.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)
         typer.echo(f"going on from step {trainer.step}")
-    trainer.run(
-        checkpoint, every, lambda step, c, b: typer.echo(f"step {step}/{steps}: classes {c:.3f}, boxes {b:.3f}")
-    )
+
+    def say(step: int, losses: Mapping[str, float]) -> None:
+        parts = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
+        typer.echo(f"step {step}/{steps}: {parts}")
+
+    trainer.run(checkpoint, every, say)
 
 
 @app.command()
@@ -99,7 +103,10 @@ def publish(
         "parameters": sum(p.numel() for p in network.parameters()),
         "result": report,
     }
-    folder = store(repository, model, _card(model, note, facts), replace=True)
+    graph = model.graph.SerializeToString(deterministic=True)
+    folder = store(
+        repository, model, own_card(NAME, FAMILY.name, "training/train_detector.py", graph, facts, note), replace=True
+    )
     (folder / "README.md").write_text(_readme(facts, report), encoding="utf-8")
     typer.echo(f"{folder}: mAP50 {report.map50:.3f}, mAP50-95 {report.map50_95:.3f}")
 
@@ -125,21 +132,6 @@ def quantize(
     )
     folder = store_variant(stored, variant, report, repository, replace=True)
     typer.echo(f"{folder}: {report.judged_by} {report.after:.3f}, {report.times_faster:g} times as fast")
-
-
-def _card(model: ServedModel, note: str, facts: dict[str, object]) -> ModelCard:
-    graph = model.graph.SerializeToString(deterministic=True)
-    sha256 = hashlib.sha256(graph).hexdigest()
-    return ModelCard(
-        name=NAME,
-        family=FAMILY.name,
-        origin="training/train_detector.py",
-        sha256=sha256,
-        licence="Apache-2.0",
-        served_sha256=sha256,
-        notes=(note,),
-        facts={key: msgspec.Raw(msgspec.json.encode(value)) for key, value in facts.items()},
-    )
 
 
 def _readme(facts: dict[str, object], report: Report) -> str:

@@ -1,13 +1,19 @@
 """A detector's config.pbtxt: one text for Triton's official image and for the CPU backend without Docker."""
 
-from google.protobuf import text_format  # type: ignore[import-untyped]
-from tritonclient.grpc import model_config_pb2
+from collections.abc import Sequence
+
+import msgspec
 
 from training.contract import INPUT, OUTPUT, ROW, Detector, ModelError
+from training.onnx_config import onnx_config, parameters_of, parsed, rewritten, text_of
+from training.tensorrt import fit
 
-_HEAD = """\
-# Written by `rewatch models`; serve it with --model-repository.
-# The instances' kind is left out on purpose: Triton then uses GPUs where it sees some and CPUs elsewhere.
+LIVE = "live"
+"""parameter of config.pbtxt: the version that answers whoever names none. A change of it makes Triton load every served
+version anew, so that all of them tell the same; of a policy alone the older ones would not hear."""
+
+_AUTHOR = "rewatch models"
+_REMARK = """\
 # No queue delay: a lone picture is inferred at once, and a batch forms only of what waits anyway.
 """
 _INSTANCES = 2
@@ -15,76 +21,73 @@ _INSTANCES = 2
 
 
 def config_text(detector: Detector) -> str:
-    batched = detector.max_batch_size > 1
-    leading = [] if batched else [1]
-    config = model_config_pb2.ModelConfig(
-        name=detector.name,
-        backend="onnxruntime",
-        default_model_filename="model.onnx",
-        # 0 tells Triton that the model's own shape holds the batch
-        max_batch_size=detector.max_batch_size if batched else 0,
-        input=[
-            model_config_pb2.ModelInput(
-                name=INPUT,
-                data_type=model_config_pb2.TYPE_UINT8,
-                dims=[*leading, detector.height, detector.width, 3],
-            )
-        ],
-        output=[
-            model_config_pb2.ModelOutput(
-                name=OUTPUT, data_type=model_config_pb2.TYPE_FP32, dims=[*leading, detector.rows, ROW]
-            )
-        ],
-        instance_group=[model_config_pb2.ModelInstanceGroup(count=_INSTANCES)],
-        model_warmup=[_warmup(detector, leading)],
-    )
-    config.version_policy.latest.num_versions = 1
-    if batched:
-        config.dynamic_batching.SetInParent()
     parameters = {
         "family": detector.family,
         "labels": ",".join(detector.labels),
         "letterbox": detector.letterbox,
         "pad": str(detector.pad),
-        # read by the ONNX Runtime backends: two instances of one thread each beat one of two
-        "intra_op_thread_count": "1",
-        "inter_op_thread_count": "1",
     }
-    for key, value in parameters.items():
-        config.parameters[key].string_value = value
-    return _HEAD + str(text_format.MessageToString(config))
+    picture = (detector.height, detector.width, 3)
+    config = onnx_config(
+        detector.name,
+        {INPUT: ("UINT8", picture)},
+        {OUTPUT: ("FP32", (detector.rows, ROW))},
+        detector.max_batch_size,
+        _INSTANCES,
+        parameters,
+    )
+    # the first inference allocates: let it be this one, before the model is called ready
+    warmup = config.model_warmup.add(name="grey", batch_size=1 if detector.max_batch_size > 1 else 0)
+    warmup.inputs[INPUT].data_type = config.input[0].data_type
+    warmup.inputs[INPUT].dims.extend(config.input[0].dims)
+    warmup.inputs[INPUT].zero_data = True
+    return text_of(config, _AUTHOR, _REMARK)
 
 
-def _warmup(detector: Detector, leading: list[int]) -> model_config_pb2.ModelWarmup:
-    """The first inference allocates: let it be this one, before the model is called ready."""
-    warmup = model_config_pb2.ModelWarmup(name="grey", batch_size=1 if not leading else 0)
-    picture = warmup.inputs[INPUT]
-    picture.data_type = model_config_pb2.TYPE_UINT8
-    picture.dims.extend([*leading, detector.height, detector.width, 3])
-    picture.zero_data = True
-    return warmup
+def with_versions(text: str, live: int, served: Sequence[int]) -> str:
+    """A config.pbtxt that serves these versions, one of them live. Raises ModelError when the text is none."""
+    config = parsed(text)
+    config.version_policy.specific.versions[:] = [live, *sorted(set(served) - {live})]
+    config.parameters[LIVE].string_value = str(live)
+    fit(config, config.version_policy.specific.versions)
+    return rewritten(text, config)
+
+
+def versions_of(text: str, stored: Sequence[int]) -> tuple[int, tuple[int, ...]]:
+    """The live version, and all that are served, of those that are stored. Raises ModelError."""
+    config = parsed(text)
+    policy = config.version_policy
+    if policy.HasField("specific"):
+        served = [version for version in policy.specific.versions if version in stored]
+    else:
+        served = sorted(stored) if policy.HasField("all") else sorted(stored)[-(policy.latest.num_versions or 1) :]
+    if not served:
+        raise ModelError(f"config.pbtxt: none of its versions is there; there are {sorted(stored)}")
+    told = config.parameters[LIVE].string_value if LIVE in config.parameters else ""
+    return int(told) if told.isdigit() and int(told) in served else max(served), tuple(sorted(served))
 
 
 def parse_config(text: str) -> Detector:
     """The detector that a config.pbtxt describes. Raises ModelError when it isn't one of ours."""
-    config = model_config_pb2.ModelConfig()
+    config = parsed(text)
     try:
-        text_format.Parse(text, config)
         shape, rows = list(config.input[0].dims), list(config.output[0].dims)
-        parameters = {key: value.string_value for key, value in config.parameters.items()}
-        letterbox = parameters["letterbox"]
-        if letterbox not in ("top_left", "center") or config.input[0].name != INPUT or config.output[0].name != OUTPUT:
+        parameters = parameters_of(config)
+        if ([each.name for each in config.input], config.output[0].name) != ([INPUT], OUTPUT):
             raise ValueError("not a served detector")
-        return Detector(
-            name=config.name,
-            family=parameters.get("family", "?"),
-            width=shape[-2],
-            height=shape[-3],
-            labels=tuple(parameters["labels"].split(",")),
-            letterbox=letterbox,
-            pad=int(parameters["pad"]),
-            rows=rows[-2],
-            max_batch_size=config.max_batch_size or 1,
-        )
-    except (text_format.ParseError, KeyError, IndexError, ValueError) as error:
+        described = {
+            "name": config.name,
+            "family": parameters.get("family", "?"),
+            "width": shape[-2],
+            "height": shape[-3],
+            "labels": parameters["labels"].split(","),
+            "letterbox": parameters["letterbox"],
+            "pad": int(parameters["pad"]),
+            "rows": rows[-2],
+            "max_batch_size": config.max_batch_size or 1,
+        }
+        return msgspec.convert(described, Detector)
+    except KeyError as error:
+        raise ModelError(f"config.pbtxt: no parameter {error}, so this is no detector") from None
+    except (IndexError, ValueError) as error:
         raise ModelError(f"config.pbtxt: {type(error).__name__} {error}") from None

@@ -7,8 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HOUSES = (
-    "schemas", "vision", "runtime", "ingest", "processors", "simulator", "replay", "gateway", "training", "devstack",
-    "cli",
+    "schemas", "vision", "runtime", "ingest", "processors", "simulator", "experiments", "replay", "gateway", "training",
+    "devstack", "cli",
 )  # fmt: skip
 
 

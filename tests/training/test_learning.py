@@ -1,6 +1,7 @@
 # ruff: noqa: E402 - what needs PyTorch can only be imported after asking for it
 """The parts of training that can be checked without training for long. Needs the extra `train`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ torch = pytest.importorskip("torch", reason="the extra `train` (PyTorch) isn't i
 from training.assignment import assign, overlap
 from training.augmentation import augment
 from training.contract import Suppression
+from training.detection_lesson import DetectionLesson
 from training.export import to_onnx
 from training.families.sides import FAMILY
 from training.loss import complete_iou
@@ -18,10 +20,10 @@ from training.network import JunctionYolo, corners, grid
 from training.raw_network import prepare
 from training.samples import Sample, SampleSet, read_samples, write_samples
 from training.served_graph import wrap
-from training.trainer import Recipe, Trainer, to_tensor
+from training.trainer import LossError, Recipe, Trainer, to_tensor
 from training.trial import session, try_out
 
-RECIPE = Recipe(steps=4, batch=2, warmup_steps=2, plain_steps=1, crop=(32, 64))
+RECIPE = Recipe(steps=4, batch=2, warmup_steps=2, plain_share=0.25)
 
 
 def sample(seed: int) -> Sample:
@@ -39,35 +41,60 @@ def samples(tmp_path: Path) -> SampleSet:
     return read_samples(tmp_path / "samples")
 
 
+def trainer_of(samples: SampleSet, recipe: Recipe = RECIPE) -> Trainer:
+    return Trainer(recipe, lambda: JunctionYolo(2), DetectionLesson(samples, (32, 64)))
+
+
 def weights(trainer: Trainer) -> bytes:
     return b"".join(v.numpy().tobytes() for v in trainer.average.state_dict().values())
 
 
-def nothing(step: int, class_loss: float, box_loss: float) -> None:
-    assert np.isfinite([class_loss, box_loss]).all()
+def nothing(step: int, losses: Mapping[str, float]) -> None:
+    assert set(losses) == {"classes", "boxes"}
 
 
 @pytest.mark.timeout(60)
 def test_the_same_seed_gives_the_same_weights_also_after_a_stop(tmp_path: Path, samples: SampleSet) -> None:
-    straight = Trainer(RECIPE, 2, samples)
+    straight = trainer_of(samples)
     straight.run(tmp_path / "a.pt", 10, nothing)
-    stopped = Trainer(RECIPE, 2, samples)
+    stopped = trainer_of(samples)
     stopped.advance()
     stopped.advance()
     stopped.save(tmp_path / "b.pt")
-    resumed = Trainer(RECIPE, 2, samples)
+    resumed = trainer_of(samples)
     resumed.load(tmp_path / "b.pt")
     resumed.run(tmp_path / "b.pt", 10, nothing)
     assert weights(straight) == weights(resumed)
-    assert weights(straight) != weights(Trainer(RECIPE, 2, samples))
+    assert weights(straight) != weights(trainer_of(samples))
 
 
 @pytest.mark.timeout(60)
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path, samples: SampleSet) -> None:
-    Trainer(RECIPE, 2, samples).save(tmp_path / "a.pt")
-    other = Trainer(Recipe(seed=2), 2, samples)
+    trainer_of(samples).save(tmp_path / "a.pt")
+    other = trainer_of(samples, Recipe(seed=2))
     with pytest.raises(ValueError, match="another recipe"):
         other.load(tmp_path / "a.pt")
+
+
+@pytest.mark.timeout(60)
+def test_a_checkpoint_of_other_samples_is_refused(tmp_path: Path, samples: SampleSet) -> None:
+    trainer_of(samples).save(tmp_path / "a.pt")
+    write_samples(tmp_path / "others", (sample(i + 50) for i in range(6)), 6)
+    with pytest.raises(ValueError, match="other samples"):
+        trainer_of(read_samples(tmp_path / "others")).load(tmp_path / "a.pt")
+
+
+@pytest.mark.timeout(60)
+def test_a_loss_that_is_no_number_ends_training_and_keeps_the_checkpoint(tmp_path: Path, samples: SampleSet) -> None:
+    trainer = trainer_of(samples)
+    trainer.advance()
+    trainer.save(tmp_path / "a.pt")
+    before = (tmp_path / "a.pt").read_bytes()
+    with torch.no_grad():
+        next(trainer.network.parameters()).fill_(float("nan"))
+    with pytest.raises(LossError, match="step 1: the loss is no number"):
+        trainer.run(tmp_path / "a.pt", 1, nothing)
+    assert (tmp_path / "a.pt").read_bytes() == before
 
 
 def test_export_computes_what_the_network_computes() -> None:

@@ -18,6 +18,7 @@ from training.catalogue import BUNDLED, choose, read_catalogue
 from training.contract import ModelError
 from training.families.registry import family
 from training.model_card import digest
+from training.model_repository import load
 
 RUN = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"})
 
@@ -110,6 +111,11 @@ def test_pull(tmp_path: Path, file: Path, address: str, monkeypatch: pytest.Monk
     again = RUN.invoke(app, ["pull", "tiny", *book])
     assert again.exit_code == 1
     assert "--replace" in again.stderr
+    again = RUN.invoke(app, ["pull", "tiny", *book, "--as-version"])
+    assert again.exit_code == 0, again.output
+    assert "tiny has version 2; live with: rewatch models promote tiny 2" in again.output
+    assert load(tmp_path / "cache" / "models" / "tiny").live == 1
+    assert RUN.invoke(app, ["pull", "tiny", *book, "--as-version", "--replace"]).exit_code == 2
 
 
 @pytest.mark.integration

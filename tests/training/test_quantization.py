@@ -5,14 +5,20 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
 from typer.testing import CliRunner
 
 from cli.demo.clips import View, clips
 from cli.main import build
-from training.model_repository import load
-from training.trial import session
+from tests.training.tables import network
+from training.importing import import_detector
+from training.int8 import read_served
+from training.model_repository import card_of, load
+from training.quantization import Data, Floor, quantize
+from training.trial import pictures, session
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -34,7 +40,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def _run(repository: Path, *words: str) -> tuple[int, str]:
-    command = ["models", "quantize", *words, "--repository", str(repository), "--pictures", "48"]
+    command = ["models", "quantize", *words, "--repository", str(repository), "--pictures", "24"]
     done = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(build("models"), command)
     return done.exit_code, done.output
 
@@ -57,11 +63,20 @@ def test_the_variant_keeps_the_contract_and_says_what_it_cost(repository: Path, 
     assert session(str(repository / "junction-yolo-int8" / "1" / "model.onnx")).get_inputs()[0].type == "tensor(uint8)"
 
 
-def test_people_get_a_table(repository: Path, clip: Path) -> None:
-    status, said = _run(repository, "junction-yolo", "--clip", str(clip), *ANY_SPEED, "--into", "quick")
+def test_people_get_a_table_and_a_variant_may_be_the_next_version(repository: Path, clip: Path) -> None:
+    shutil.copytree(repository / "junction-yolo", repository / "quick")
+    config = repository / "quick" / "config.pbtxt"
+    config.write_text(config.read_text().replace('name: "junction-yolo"', 'name: "quick"', 1))
+    words = ("--into", "quick", "--as-version")
+    status, said = _run(repository, "junction-yolo", "--clip", str(clip), *ANY_SPEED, *words)
     assert status == 0, said
     assert "agreement (AP50-95)" in said
-    assert "quick is served from" in said
+    assert "quick has version 2; live with: rewatch models promote quick 2" in said
+    stored, card = load(repository / "quick"), card_of(repository / "quick", 2)
+    assert (stored.live, stored.served, stored.versions) == (1, (1,), (1, 2))
+    assert card is not None
+    assert (card.name, card.origin) == ("quick", "int8 of junction-yolo 1")
+    assert "quantization" in card.facts
 
 
 @pytest.mark.parametrize(
@@ -88,7 +103,27 @@ def test_what_cannot_be_quantised_is_said(repository: Path, clip: Path, tmp_path
         (("nosuch", "--clip", str(clip)), "nosuch"),
         (("junction-yolo", "--clip", str(clip), "--into", "No Name"), "is no model name"),
         (("junction-yolo", "--clip", str(clip), *ANY_SPEED, "--into", "junction-yolo"), "exists already"),
+        (("junction-yolo", "--clip", str(clip), "--into", "nosuch", "--as-version"), "nosuch"),
     ):
         status, said = _run(repository, *words)
         assert (status, why in said) == (1, True), said
     assert [folder.name for folder in repository.iterdir()] == ["junction-yolo"]
+
+
+def test_networks_older_than_scales_per_channel(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = np.zeros((84, 7), np.float32)
+    table[19] = [0.5, 0.25, 0.7, 1.1, 0.9, 0.1, 0.8]
+    old = network({"output": table}, opset=11)
+    old.graph.node[0].input[0] = "convolved"
+    old.graph.node.insert(0, helper.make_node("Conv", ["images", "weights"], ["convolved"], name="convolution"))
+    weights = np.random.default_rng(3).normal(size=(3, 3, 3, 3)).astype(np.float32)
+    old.graph.initializer.append(numpy_helper.from_array(weights, "weights"))
+    onnx.save(old, tmp_path / "old.onnx")
+    (tmp_path / "labels.txt").write_text("car\nbus\n")
+    folder = import_detector(tmp_path / "old.onnx", "old", "yolox", tmp_path / "models", labels=tmp_path / "labels.txt")
+    model = read_served(load(folder))
+    seen = pictures(model.detector, 8)
+    made, report = quantize(model, "new", Data(seen, "", "", ""), lambda _: 1.0, Floor(times_faster=0))
+    assert (report.convolutions, report.in_float32) == (1, ())
+    assert any(node.op_type == "DequantizeLinear" and node.attribute for node in made.graph.graph.node)
+    assert not caplog.records

@@ -61,7 +61,7 @@ def scene(seed: int, pictures: int, anchors: int, classes: int) -> tuple[Table, 
     return boxes.astype(np.float32), (scores / scores.size).astype(np.float32)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 4), st.booleans())
 def test_same_as_a_plain_loop(seed: int, anchors: int, classes: int, across: bool) -> None:
     rule = Suppression(score=0.3, iou=0.4, candidates=20, rows=8, across_classes=across)

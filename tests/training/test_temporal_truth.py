@@ -1,0 +1,143 @@
+"""Hard clips, their truth, and how finds in them are judged. On cases made by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from training.average_precision import Objects
+from training.contract import ModelError
+from training.model_repository import load
+from training.temporal.clip_set import HEIGHT, LEAST_HEIGHT, SHOWN, WIDTH, ClipSet, Rendering, clip_set
+from training.temporal.contract import Served, config_text, parse_config
+from training.temporal.hardship import harden
+from training.temporal.judging import Floats, Step, compared, judged, watch
+from training.temporal.report import ALL
+
+FRAMES = 24
+SERVED = Served("x", 128, 224, (2, 48, 16, 28), 50, ("car", "van"), 8.0, 114)
+
+
+def test_clips_are_rendered_once_and_letterboxed(tmp_path: Path) -> None:
+    rendering = Rendering(6, 1, 3)
+    first = clip_set(rendering, tmp_path)
+    written = (tmp_path / rendering.name / "pixels.npy").stat().st_mtime_ns
+    again = clip_set(rendering, tmp_path)
+    assert (tmp_path / rendering.name / "pixels.npy").stat().st_mtime_ns == written
+    assert first.sha256 == again.sha256
+    assert first.pixels.shape == (1, 3, HEIGHT, WIDTH, 3)
+    assert (first.pixels[:, :, SHOWN[1] :] == 114).all()
+    objects, mirrored = (first.objects(0, 2, flag) for flag in (False, True))
+    assert len(objects.boxes) > 0
+    np.testing.assert_allclose(mirrored.boxes[:, [2, 0]], WIDTH - objects.boxes[:, [0, 2]])
+    tall = objects.boxes[:, 3] - objects.boxes[:, 1] >= LEAST_HEIGHT
+    assert objects.crowd[~tall].all()
+
+
+@pytest.fixture(scope="module")
+def grey() -> NDArray[np.uint8]:
+    pixels = np.full((FRAMES, HEIGHT, WIDTH, 3), 120, np.uint8)
+    pixels[:, :, ::8] = 30
+    pixels[:, SHOWN[1] :] = 114
+    return pixels
+
+
+def test_hardships_come_from_the_seed_and_leave_the_border(grey: NDArray[np.uint8]) -> None:
+    one, same, other = (harden(grey, seed, SHOWN[1]) for seed in (3, 3, 4))
+    assert np.array_equal(one.pixels, same.pixels)
+    assert not np.array_equal(one.pixels, other.pixels)
+    assert (one.pixels[:, SHOWN[1] :] == 114).all()
+    assert not one.covered[:, SHOWN[1] :].any()
+
+
+def test_every_hardship_comes_and_goes(grey: NDArray[np.uint8]) -> None:
+    clips = [harden(grey, seed, SHOWN[1]) for seed in range(12)]
+    for name in ("blurred", "faded"):
+        share = np.mean([getattr(clip, name) for clip in clips])
+        assert 0.02 < share < 0.5, name
+        assert not any(getattr(clip, name)[0] for clip in clips), "a camera begins with something to be seen"
+    covered = np.stack([clip.covered[:, : SHOWN[1]] for clip in clips])
+    assert 0.05 < covered.mean() < 0.5
+    assert (covered.any(axis=1) & ~covered.all(axis=1)).mean() > 0.2, "what passes uncovers again"
+    for clip in clips:
+        contrast = clip.pixels[:, : SHOWN[1]].std(axis=(1, 2, 3))
+        if clip.faded.any() and not clip.faded.all():
+            assert contrast[clip.faded].mean() < contrast[~clip.faded].mean()
+
+
+def test_half_a_box_behind_something_is_hidden(grey: NDArray[np.uint8]) -> None:
+    clip = harden(grey, 1, SHOWN[1])
+    clip.covered[5] = False
+    clip.covered[5, :, :100] = True
+    boxes = np.array([[80.0, 10, 118, 40], [80, 10, 122, 40], [0, 0, 20, 20]])
+    objects = Objects(boxes, np.zeros(3, np.int64), np.zeros(3, bool))
+    assert clip.hidden(5, objects).tolist() == [True, False, True]
+
+
+def told(clips: ClipSet, certain: float, seen: float) -> Step:
+    """Says the truth of a share of the pictures, drawn by chance, with a false find beside."""
+    place, dice = iter(range(10_000)), np.random.default_rng(int(100 * seen))
+
+    def step(pictures: NDArray[np.uint8], memory: Floats) -> tuple[Floats, Floats]:
+        index, rows = next(place), np.zeros((len(pictures), 50, 6), np.float32)
+        for scene in range(len(pictures)):
+            objects = clips.objects(scene, index)
+            finds = [(*box, certain, label) for box, label in zip(objects.boxes, objects.labels, strict=True)]
+            kept = [find for find in finds if dice.random() < seen]
+            rows[scene, 0] = (0, 0, 9, 9, certain / 2, 0)
+            rows[scene, 1 : 1 + len(kept)] = np.array(kept).reshape(-1, 6)[:49]
+        return rows, memory
+
+    return step
+
+
+def test_the_better_one_gains_and_the_same_one_does_not() -> None:
+    rng = np.random.default_rng(2)
+    count, pictures = 4, 6
+    corners = rng.uniform(10, 60, (count * pictures * 2, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(12, 40, corners.shape)], axis=1)
+    labels = np.tile([0, 4], count * pictures)
+    ignored, rows = np.zeros(len(boxes), bool), np.arange(0, len(boxes) + 1, 2)
+    pixels = np.full((count, pictures, HEIGHT, WIDTH, 3), 90, np.uint8)
+    clips = ClipSet(pixels, boxes, labels, ignored, rows, "", "")
+    hard = judged(clips, [harden(pixels[scene], scene, SHOWN[1]) for scene in range(count)])
+    assert (hard.parts["clear"] ^ hard.parts["occluded, blurred or faded"]).all()
+    all_seen, some_seen = (watch(told(clips, 0.9, seen), hard, (1,)) for seen in (1.0, 0.6))
+    better, same = compared(all_seen, some_seen, hard.parts[ALL]), compared(all_seen, all_seen, hard.parts[ALL])
+    assert better is not None
+    assert same is not None
+    assert (better.pictures, better.objects) == (24, 48)
+    assert better.map50[0] == 1.0
+    assert 0.45 < better.map50[1] < 0.75
+    assert better.gain50.share == pytest.approx(better.map50[0] / better.map50[1] - 1, abs=1e-3)
+    assert 0 < better.gain50.low < better.gain50.share < better.gain50.high
+    assert (same.gain50.share, same.gain50.low, same.gain50.high) == (0, 0, 0)
+    assert compared(all_seen, some_seen, np.zeros((count, pictures), bool)) is None
+
+
+def test_a_configuration_comes_back() -> None:
+    assert parse_config(config_text(SERVED)) == SERVED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nonsense {",
+        config_text(SERVED).replace('"temporal"', '"fusion"'),
+        config_text(SERVED).replace("dims: 48", "dims: 47", 1),
+        config_text(SERVED).replace('"next_memory"', '"other"'),
+    ],
+)
+def test_what_has_no_memory_is_refused(text: str) -> None:
+    with pytest.raises(ModelError, match=r"config\.pbtxt"):
+        parse_config(text)
+
+
+def test_it_is_not_taken_for_a_detector_without_memory(tmp_path: Path) -> None:
+    (tmp_path / "x" / "1").mkdir(parents=True)
+    (tmp_path / "x" / "config.pbtxt").write_text(config_text(SERVED))
+    (tmp_path / "x" / "1" / "model.onnx").write_bytes(b"")
+    with pytest.raises(ModelError, match="not a served detector"):
+        load(tmp_path / "x")

@@ -1,0 +1,81 @@
+"""The fusion network's INT8 variant: its ResNet, blocks' additions included, as docs/adr/0016-int8.md does detectors.
+
+LSTM and head stay in float32: they are a thirtieth of the work, and their state is carried on and on.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+from training.fusion.onnx_graph import RESNET
+from training.fusion.report import Speed
+from training.quantization import fed_with_bytes, quiet
+from training.trial import session
+
+Feed = Mapping[str, NDArray[Any]]
+_KINDS: Final = ("Conv", "Relu", "Add", "MaxPool")
+_WARM, _TIMED = 8, 60
+
+
+class _Calibration(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, feeds: Sequence[Feed]) -> None:
+        self._left = iter(feeds)
+
+    def get_next(self) -> Feed | None:
+        return next(self._left, None)
+
+
+def quantized(model: ModelProto, feeds: Sequence[Feed], name: str) -> ModelProto:
+    """Activations uint8, weights int8 per channel, ranges from the moving average of minimum and maximum over `feeds`
+    (one picture each, with all of the model's inputs)."""
+    nodes = [node.name for node in model.graph.node if node.name.startswith(RESNET) and node.op_type in _KINDS]
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        source, target = Path(folder) / "float32.onnx", Path(folder) / "int8.onnx"
+        source.write_bytes(model.SerializeToString())
+        quantize_static(
+            source,
+            target,
+            _Calibration(feeds),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(_KINDS),
+            nodes_to_quantize=nodes,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"CalibMovingAverage": True},
+        )
+        variant = fed_with_bytes(onnx.load(target))
+    variant.graph.name = name
+    variant.producer_name = model.producer_name
+    del variant.metadata_props[:]
+    return variant
+
+
+def speed(float32: ModelProto, int8: ModelProto, feed: Feed) -> Speed:
+    """CPU time, not the wall's: on a machine that does other things too, that is what the two can be compared by."""
+    sessions = [session(model.SerializeToString()) for model in (float32, int8)]
+    times: tuple[list[float], list[float]] = ([], [])
+    for turn in range(_WARM + _TIMED):
+        for running, taken in zip(sessions, times, strict=True):
+            begun = time.process_time_ns()
+            running.run(None, dict(feed))
+            if turn >= _WARM:
+                taken.append((time.process_time_ns() - begun) / 1e6)
+    slow, quick = (statistics.median(taken) for taken in times)
+    return Speed(round(slow, 3), round(quick, 3), round(slow / quick, 2))
+
+
+def picture_feeds(pixels: NDArray[np.uint8], state: int) -> list[Feed]:
+    """[n, H, W, 3], each with an empty state: the ResNet sees nothing of it."""
+    empty = np.zeros((1, state), np.float32)
+    return [{"image": np.ascontiguousarray(picture[None]), "h": empty, "c": empty} for picture in pixels]

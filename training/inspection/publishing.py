@@ -1,0 +1,161 @@
+# mypy: allow-untyped-decorators
+# (torch is an extra: where it is missing, its types are unknown)
+"""From checkpoints to served models: export, threshold, judgement, cards and curves, all or nothing per model."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from msgspec import Struct
+
+from training.curves import CURVES, drawn, losses
+from training.inspection.answers import Answers, ask, background_difference, milliseconds
+from training.inspection.calibration import Calibration, calibrate
+from training.inspection.contract import INPUT, Role, Served, config_text
+from training.inspection.judging import Rates, Report, cascade_rates, found_by_kind, localisation, rates
+from training.inspection.network import Locator, Screen
+from training.inspection.onnx_graph import to_onnx
+from training.inspection.part_set import PartSet, Rendering, part_set
+from training.model_card import own_card
+from training.model_repository import store_files
+from training.provenance import commit_of
+from training.trainer import to_tensor
+from training.trial import session
+
+NAMES: Final[dict[Role, str]] = {"screen": "inspection-screen", "locator": "inspection-locator"}
+_SIZES: Final = (0.1, 0.15, 0.2, 0.3)
+_PER_SIZE: Final = 60
+_LEVELLED: Final = 400
+
+
+class Sets(Struct, frozen=True):
+    """The parts that were learnt from, those that the threshold is chosen on, and those that it is judged on."""
+
+    learning: Rendering
+    calibration: Rendering
+    judging: Rendering
+    anywhere: Rendering
+    """defective parts whose defects may lie on the print"""
+    sized: int
+    """seed of the parts with defects of one size"""
+
+
+def publish(work: Path, repository: Path, sets: Sets, miss_rate: float) -> Report:
+    """Writes both models. Raises OSError without checkpoints, CalibrationError where the miss rate cannot be proved."""
+    networks: dict[Role, torch.nn.Module] = {"screen": Screen(), "locator": Locator()}
+    states = {role: torch.load(work / f"{role}.pt", weights_only=True) for role in networks}
+    for role, network in networks.items():
+        network.load_state_dict(states[role]["average"])
+    shift = _level(networks, part_set(sets.learning, work))
+    graphs = {
+        role: to_onnx(network, Served(NAMES[role], role, 0.0)).SerializeToString(deterministic=True)
+        for role, network in networks.items()
+    }
+    screen, locator = session(graphs["screen"]), session(graphs["locator"])
+    parts = part_set(sets.calibration, work)
+    known = ask(screen, locator, parts)
+    bad = parts.defective
+    calibration = calibrate(known.cascade[bad], miss_rate)
+    judged = part_set(sets.judging, work)
+    one = judged.pixels[:1].copy()
+    report = _report(
+        ask(screen, locator, judged),
+        judged,
+        calibration,
+        calibrate(known.best[bad], miss_rate),
+        calibrate(known.plain[bad], miss_rate),
+        (
+            milliseconds(lambda: screen.run(None, {INPUT: one})),
+            milliseconds(lambda: locator.run(None, {INPUT: one})),
+            milliseconds(lambda: background_difference(one[0])),
+        ),
+        _by_size(screen, locator, work, sets.sized, calibration.threshold),
+        _missed(screen, locator, part_set(sets.anywhere, work), calibration.threshold),
+    )
+    for role in networks:
+        facts = {
+            "commit": commit_of(Path(__file__).parents[1]),
+            "recipe": states[role]["recipe"],
+            "steps": states[role]["step"],
+            "ends": states[role]["ends"],
+            "parameters": sum(p.numel() for p in networks[role].parameters()),
+            "learnt_from_sha256": states[role]["data"],
+            "calibrated_on": {"rendering": sets.calibration, "sha256": parts.sha256, "simulator": parts.commit},
+            "judged_on": {"rendering": sets.judging, "sha256": judged.sha256, "simulator": judged.commit},
+            "locator_shift": shift,
+            "calibration": calibration,
+            "result": report,
+        }
+        served = Served(NAMES[role], role, calibration.threshold)
+        card = own_card(served.name, f"inspection-{role}", "training/train_inspection.py", graphs[role], facts)
+        curves = drawn(served.name, losses(states[role]["curve"]))
+        store_files(repository, graphs[role], config_text(served), card, True, {f"1/{CURVES}": curves})
+    return report
+
+
+@torch.no_grad()
+def _level(networks: dict[Role, torch.nn.Module], parts: PartSet) -> float:
+    """Shifts the locator's logits so that one in fifty of the defective parts that were learnt from falls below the
+    same level in both networks: one threshold then asks as much of either. Known before any part is calibrated on.
+    """
+    chosen = np.flatnonzero(parts.defective)[:_LEVELLED]
+    scores: dict[Role, list[float]] = {role: [] for role in networks}
+    for role, network in networks.items():
+        network.eval()
+        for start in range(0, len(chosen), 20):
+            pixels = np.ascontiguousarray(parts.pixels[chosen[start : start + 20]])
+            scores[role] += network(to_tensor(pixels)).amax(dim=(1, 2)).tolist()
+    shift = round(float(np.quantile(scores["screen"], 0.02) - np.quantile(scores["locator"], 0.02)), 3)
+    locator = networks["locator"]
+    assert isinstance(locator, Locator)
+    assert locator.head.bias is not None
+    locator.head.bias += shift
+    return shift
+
+
+def _report(
+    answers: Answers,
+    parts: PartSet,
+    calibration: Calibration,
+    alone: Calibration,
+    plain: Calibration,
+    costs: tuple[float, float, float],
+    by_size: dict[str, dict[str, float]],
+    missed_anywhere: float,
+) -> Report:
+    screen_ms, locator_ms, plain_ms = costs
+    threshold = calibration.threshold
+    where, by_kind = localisation(answers, parts, threshold)
+    bad = parts.defective
+
+    def single(scores: Any, chosen: Calibration, ms: float) -> Rates:
+        return rates(scores, parts, scores < chosen.threshold, chosen.threshold, ms)
+
+    return Report(
+        parts=(int((~bad).sum()), int(bad.sum())),
+        cascade=cascade_rates(answers, parts, calibration, screen_ms, locator_ms),
+        missed_by_screen=round(float((answers.screen[bad] < threshold).mean()), 5),
+        locator_alone=single(answers.best, alone, locator_ms),
+        background_difference=single(answers.plain, plain, plain_ms),
+        localisation=where,
+        by_kind=by_kind,
+        by_size=by_size,
+        missed_anywhere=round(missed_anywhere, 4),
+        screen_ms=screen_ms,
+        locator_ms=locator_ms,
+    )
+
+
+def _missed(screen: Any, locator: Any, parts: PartSet, threshold: float) -> float:
+    answers = ask(screen, locator, parts)
+    return float((answers.cascade[parts.defective] < threshold).mean())
+
+
+def _by_size(screen: Any, locator: Any, work: Path, seed: int, threshold: float) -> dict[str, dict[str, float]]:
+    """What becomes of parts whose defects all have one size: where the camera's scale ends."""
+    found = {}
+    for place, size in enumerate(_SIZES):
+        parts = part_set(Rendering(seed + place, _PER_SIZE, 1.0, (size, size), True), work)
+        found[f"{size:g}"] = found_by_kind(ask(screen, locator, parts), parts, threshold)
+    return found

@@ -1,0 +1,119 @@
+"""From checkpoints to the served model: export, judgement against the baseline, card and curves."""
+
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import torch
+from msgspec import Struct
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from simulator.actors import LABELS
+from training.curves import CURVES, drawn, losses
+from training.model_card import digest, own_card
+from training.model_repository import store_files
+from training.provenance import commit_of
+from training.temporal.clip_set import FPS, HEIGHT, PAD, WIDTH, Rendering, clip_set
+from training.temporal.contract import OUTPUTS, Served, config_text
+from training.temporal.features import hardened
+from training.temporal.judging import Floats, Step, Table, compared, judged, precisions, watch
+from training.temporal.network import MEMORY, Temporal, bundled_eyes
+from training.temporal.onnx_graph import SUPPRESSION, to_onnx
+from training.temporal.report import ALL, Report
+from training.trial import session
+
+NAME: Final = "junction-temporal"
+FAMILY: Final = "temporal"
+PARTS: Final = ("temporal", "baseline")
+_TIMED: Final = 30
+
+
+class Sets(Struct, frozen=True):
+    """The clips that were learnt from, each with so many draws of hardships, and those that it is judged on."""
+
+    learning: Rendering
+    draws: int
+    judging: Rendering
+
+
+def served(name: str = NAME) -> Served:
+    return Served(name, HEIGHT, WIDTH, MEMORY, SUPPRESSION.rows, LABELS, FPS, PAD)
+
+
+def publish(work: Path, repository: Path, sets: Sets, detector: Path) -> Report:
+    """`detector`: the graph whose first stages were frozen. Raises OSError without checkpoints."""
+    eyes = bundled_eyes(onnx.load(detector))
+    states = {part: torch.load(work / f"{part}.pt", weights_only=True) for part in PARTS}
+    graphs: dict[str, ModelProto] = {}
+    for part, state in states.items():
+        network = Temporal(part == "temporal")
+        network.load_state_dict(state["average"])
+        graphs[part] = to_onnx(eyes, network, served())
+    clips = clip_set(sets.judging, work)
+    hard = judged(clips, [hardened(clips, sets.judging.seed, scene) for scene in range(sets.judging.scenes)])
+    one, other = (watch(of_graph(graphs[part]), hard, MEMORY) for part in PARTS)
+    parts = {name: compared(one, other, part) for name, part in hard.parts.items()}
+    raw = graphs["temporal"].SerializeToString(deterministic=True)
+    picture = hard.hard[0].pixels[:1]
+    report = Report(
+        scenes=len(hard.hard),
+        parts={name: figures for name, figures in parts.items() if figures is not None},
+        by_class=_by_class(one, other, hard.parts[ALL]),
+        milliseconds=(_milliseconds(graphs["temporal"], picture), _milliseconds(graphs["baseline"], picture)),
+        bytes=len(raw),
+    )
+    facts: dict[str, Any] = {
+        "commit": commit_of(Path(__file__).parents[1]),
+        "recipes": {part: state["recipe"] for part, state in states.items()},
+        "steps": {part: state["step"] for part, state in states.items()},
+        "ends": {part: state["ends"] for part, state in states.items()},
+        "parameters": sum(p.numel() for p in (*eyes.parameters(), *Temporal().parameters())),
+        "learnt_from": {
+            "rendering": sets.learning,
+            "draws": sets.draws,
+            "sha256": {part: state["data"] for part, state in states.items()},
+        },
+        "judged_on": {"rendering": sets.judging, "sha256": clips.sha256, "simulator": clips.commit},
+        "features": {"frozen": "stages of junction-yolo up to stride 16", "sha256": digest(detector)},
+        "result": report,
+    }
+    card = own_card(NAME, FAMILY, "training/train_temporal.py", raw, facts)
+    curves = {
+        f"{part}, {name}": curve for part, state in states.items() for name, curve in losses(state["curve"]).items()
+    }
+    store_files(repository, raw, config_text(served()), card, True, {f"1/{CURVES}": drawn(NAME, curves)})
+    return report
+
+
+def of_graph(graph: ModelProto) -> Step:
+    """By ONNX Runtime, as it is served; the baseline has no memory and leaves what it is given as it is."""
+    running = session(graph.SerializeToString())
+    remembers = len(graph.graph.input) > 1
+
+    def step(pictures: NDArray[np.uint8], memory: Floats) -> tuple[Floats, Floats]:
+        if not remembers:
+            return np.asarray(running.run(list(OUTPUTS[:1]), {"image": pictures})[0]), memory
+        rows, kept = (np.asarray(x) for x in running.run(list(OUTPUTS), {"image": pictures, "memory": memory}))
+        return rows, kept
+
+    return step
+
+
+def _by_class(one: Table, other: Table, part: NDArray[np.bool_]) -> dict[str, tuple[float, float]]:
+    first, second = (precisions(table, part) for table in (one, other))
+    return {
+        LABELS[label]: (round(float(first[label].mean()), 4), round(float(second[label].mean()), 4)) for label in first
+    }
+
+
+def _milliseconds(graph: ModelProto, picture: NDArray[np.uint8]) -> float:
+    step, memory = of_graph(graph), np.zeros((1, *MEMORY), np.float32)
+    taken = []
+    for _ in range(_TIMED):
+        before = time.process_time()
+        _, memory = step(picture, memory)
+        taken.append(time.process_time() - before)
+    return round(float(np.median(taken)) * 1e3, 2)

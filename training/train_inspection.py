@@ -1,0 +1,103 @@
+"""Trains and publishes the inspection cascade: `python -m training.train_inspection --help`.
+
+Needs the extra `train`. Runs on a CPU; stopped, it goes on from its last checkpoints when started again.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import torch
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from training.inspection.lesson import InspectionLesson
+from training.inspection.loss import locator_loss, screen_loss
+from training.inspection.network import Locator, Screen
+from training.inspection.part_set import Rendering, part_set
+from training.inspection.publishing import Sets
+from training.inspection.publishing import publish as published
+from training.trainer import Recipe, Trainer
+
+LEARNING = Rendering(300, 7000)
+SETS = Sets(
+    learning=LEARNING,
+    calibration=Rendering(700, 700, 1.0, clear_of_print=True),
+    judging=Rendering(900, 1200, clear_of_print=True),
+    anywhere=Rendering(930, 200, 1.0),
+    sized=950,
+)
+"""far apart: no line of one is in another"""
+
+
+def _recipe(steps: int, peak_rate: float, seed: int = 1) -> Recipe:
+    return Recipe(
+        seed=seed,
+        steps=steps,
+        batch=32,
+        peak_rate=peak_rate,
+        weight_decay=0.01,
+        warmup_steps=60,
+        plain_share=0.1,
+        average_decay=0.995,
+        clip=5.0,
+    )
+
+
+NETWORKS = {
+    "screen": (Screen, screen_loss, _recipe(900, 4e-3)),
+    "locator": (Locator, locator_loss, _recipe(300, 3e-3)),
+}
+
+app = typer.Typer(help="The inspection cascade, from rendered parts to served models.", no_args_is_help=True)
+Work = Annotated[Path, typer.Option(help="Data and checkpoints.")]
+_WORK = Path.home() / ".cache" / "rewatch" / "training" / "inspection"
+
+
+@app.command()
+def train(
+    work: Work = _WORK,
+    parts: Annotated[int, typer.Option(help="Part pictures to learn from.")] = LEARNING.count,
+    screen_steps: int = NETWORKS["screen"][2].steps,
+    locator_steps: int = NETWORKS["locator"][2].steps,
+    seed: int = Recipe().seed,
+    threads: Annotated[int, typer.Option(help="The weights depend on it.")] = 1,
+    every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 25,
+) -> None:
+    """Render, then learn: first the screen, then the locator."""
+    torch.set_num_threads(threads)
+    data = part_set(Rendering(LEARNING.seed, parts), work)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as bar:
+        for name, steps in (("screen", screen_steps), ("locator", locator_steps)):
+            network, loss, usual = NETWORKS[name]
+            recipe = _recipe(steps, usual.peak_rate, seed)
+            trainer = Trainer(recipe, network, InspectionLesson(data, loss))
+            checkpoint = work / f"{name}.pt"
+            if checkpoint.exists():
+                trainer.load(checkpoint)
+                bar.console.print(f"{name}: going on from step {trainer.step}")
+            task = bar.add_task(name, total=steps, completed=trainer.step)
+
+            def report(step: int, means: Mapping[str, float], task: object = task, name: str = name) -> None:
+                bar.update(task, completed=step)  # type: ignore[arg-type]  # rich's own kind of integer
+                bar.console.print(f"{name} step {step}: loss {means['loss']:.4f}")
+
+            trainer.run(checkpoint, every, report)
+
+
+@app.command()
+def publish(
+    work: Work = _WORK,
+    repository: Annotated[Path, typer.Option(help="Model repository to write into.")] = Path("triton_models"),
+    miss_rate: Annotated[float, typer.Option(help="Share of defective parts that may slip through.")] = 0.005,
+) -> None:
+    """Export the last checkpoints, choose thresholds, judge on held-out lines, write both into the repository."""
+    torch.set_num_threads(1)
+    report = published(work, repository, SETS, miss_rate)
+    typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+
+
+if __name__ == "__main__":
+    app()

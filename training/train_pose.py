@@ -1,0 +1,69 @@
+"""Trains and publishes the shop's pose network: `python -m training.train_pose --help`.
+
+Needs the extra `train`. Runs on a CPU; stopped, it goes on from its last checkpoint when started again.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import torch
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from training.pose.crop_set import CropRendering, crop_set
+from training.pose.lesson import PoseLesson
+from training.pose.network import ShopPose
+from training.pose.publishing import publish as published
+from training.trainer import Recipe, Trainer
+
+LEARNING, JUDGING = CropRendering(20_000, 1200), CropRendering(60_000, 500)
+"""far apart: no shop of one is in the other"""
+
+app = typer.Typer(help="The shop's pose network, from rendered crops to a served model.", no_args_is_help=True)
+Work = Annotated[Path, typer.Option(help="Data and checkpoint.")]
+_WORK = Path.home() / ".cache" / "rewatch" / "training" / "pose"
+
+
+@app.command()
+def train(
+    work: Work = _WORK,
+    steps: int = 600,
+    seed: int = Recipe().seed,
+    threads: Annotated[int, typer.Option(help="The weights depend on it.")] = 1,
+    every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 50,
+) -> None:
+    """Render, then learn."""
+    torch.set_num_threads(threads)
+    recipe = Recipe(seed=seed, steps=steps, batch=32, peak_rate=3e-3, weight_decay=0.02, warmup_steps=60,
+                    plain_share=0.1, average_decay=0.99)  # fmt: skip
+    trainer = Trainer(recipe, ShopPose, PoseLesson(crop_set(LEARNING, work)))
+    checkpoint = work / "shop-pose.pt"
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as bar:
+        if checkpoint.exists():
+            trainer.load(checkpoint)
+            bar.console.print(f"going on from step {trainer.step}")
+        task = bar.add_task("shop-pose", total=steps, completed=trainer.step)
+
+        def report(step: int, means: Mapping[str, float]) -> None:
+            bar.update(task, completed=step)
+            bar.console.print(f"step {step}: " + "  ".join(f"{name} {mean:.4f}" for name, mean in means.items()))
+
+        trainer.run(checkpoint, every, report)
+
+
+@app.command()
+def publish(
+    work: Work = _WORK,
+    repository: Annotated[Path, typer.Option(help="Model repository to write into.")] = Path("triton_models"),
+) -> None:
+    """Export the last checkpoint, judge it on held-out shops, write it into the repository."""
+    torch.set_num_threads(1)
+    report = published(work, repository, LEARNING, JUDGING)
+    typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,89 @@
+"""Trains and publishes the detector with a memory: `python -m training.train_temporal --help`.
+
+Needs the extra `train`. Runs on a CPU; stopped, it goes on from its last checkpoints when started again.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import onnx
+import torch
+import typer
+
+from training.temporal.clip_set import Rendering, clip_set
+from training.temporal.features import features
+from training.temporal.lesson import RunLesson
+from training.temporal.network import Temporal, bundled_eyes
+from training.temporal.publishing import PARTS, Sets
+from training.temporal.publishing import publish as published
+from training.trainer import Recipe, Trainer
+
+SETS = Sets(learning=Rendering(700, 40), draws=3, judging=Rendering(7000, 24))
+"""far apart: no junction of one is in the other"""
+RECIPE = Recipe(
+    steps=1200, batch=6, peak_rate=3e-3, weight_decay=0.02, warmup_steps=30, plain_share=0.0, average_decay=0.98
+)
+
+app = typer.Typer(help="The detector with a memory, from rendered clips to served model.", no_args_is_help=True)
+Work = Annotated[Path, typer.Option(help="Data and checkpoints.")]
+Detector = Annotated[Path, typer.Option(help="The bundled detector's graph, whose first stages are frozen.")]
+_WORK = Path.home() / ".cache" / "rewatch" / "training" / "temporal"
+_DETECTOR = Path("triton_models/junction-yolo/1/model.onnx")
+
+
+@app.command()
+def render(work: Work = _WORK) -> None:
+    """Only the clips, of both sets."""
+    for rendering in (SETS.learning, SETS.judging):
+        typer.echo(f"{rendering.name}: sha256 {clip_set(rendering, work).sha256}")
+
+
+@app.command()
+def train(
+    work: Work = _WORK,
+    detector: Detector = _DETECTOR,
+    scenes: Annotated[int, typer.Option(help="Junctions to learn from.")] = SETS.learning.scenes,
+    steps: int = RECIPE.steps,
+    threads: Annotated[int, typer.Option(help="The weights depend on it.")] = 1,
+    every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 20,
+) -> None:
+    """Render; then, on the frozen features, the network learns, and the baseline: the same without the kept maps, with
+    the same recipe on the same runs."""
+    torch.set_num_threads(threads)
+    clips = clip_set(msgspec.structs.replace(SETS.learning, scenes=scenes), work)
+    lesson = RunLesson(features(bundled_eyes(onnx.load(detector)), clips, SETS.learning.seed, SETS.draws, work), clips)
+    recipe = msgspec.structs.replace(RECIPE, steps=steps)
+    for part in PARTS:
+        _learn(part, recipe, lesson, work, every)
+
+
+def _learn(part: str, recipe: Recipe, lesson: RunLesson, work: Path, every: int) -> None:
+    trainer = Trainer(recipe, lambda: Temporal(part == PARTS[0]), lesson)
+    checkpoint = work / f"{part}.pt"
+    if checkpoint.exists():
+        trainer.load(checkpoint)
+        typer.echo(f"{part}: going on from step {trainer.step}")
+
+    def say(step: int, losses: Mapping[str, float]) -> None:
+        parts = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
+        typer.echo(f"{part} step {step}/{recipe.steps}: {parts}")
+
+    trainer.run(checkpoint, every, say)
+
+
+@app.command()
+def publish(
+    work: Work = _WORK,
+    repository: Annotated[Path, typer.Option(help="Model repository to write into.")] = Path("triton_models"),
+    detector: Detector = _DETECTOR,
+) -> None:
+    """Export the last checkpoints, judge on held-out junctions, write the model into the repository."""
+    torch.set_num_threads(1)
+    report = published(work, repository, SETS, detector)
+    typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+
+
+if __name__ == "__main__":
+    app()

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 
 from devstack.stack import Stack
 from tests.training.tables import network
+from training.acceleration import accelerate
 from training.contract import INPUT, OUTPUT
 from training.importing import import_detector
-from training.model_repository import load
+from training.model_repository import CONFIG, load
+from training.model_server import TritonServer
+from training.onnx_config import parsed
+from training.tensorrt import Precision, check_options, options_of
 from training.trial import pictures, session
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
@@ -30,7 +34,18 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     onnx.save(network({"output": table}, tied=True), folder / "tied.onnx")
     (folder / "labels.txt").write_text("car\nbus\n")
     import_detector(folder / "tied.onnx", "tied", "yolox", folder / "models", labels=folder / "labels.txt")
+    with_tensorrt(folder / "models", BUNDLED.name, "fp16")
+    with_tensorrt(folder / "models", "tied", "int8")
     return folder / "models"
+
+
+def with_tensorrt(repository: Path, name: str, precision: Precision) -> None:
+    """For a GPU; a Triton without one serves it as it was."""
+    detector = load(repository / name).detector
+    accelerate(
+        repository, name, precision, TritonServer("127.0.0.1:1"), engines="/engines", seen_as=str(repository),
+        pictures=lambda: pictures(detector, 8),
+    )  # fmt: skip
 
 
 def ask(client: triton.InferenceServerClient, model: str, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -49,6 +64,10 @@ def test_served_as_it_runs_here(repository: Path) -> None:
             detector = load(repository / name).detector
             config = client.get_model_config(name).config
             assert config.parameters["labels"].string_value == ",".join(detector.labels)
+            told = options_of(config)
+            check_options(told)
+            assert told == options_of(parsed((repository / name / CONFIG).read_text()))
+            assert told["precision_mode"] == {"tied": "INT8"}.get(name, "FP16")
             assert client.get_model_metadata(name).platform == config.platform
             count = 3 if detector.max_batch_size > 1 else 1
             images = pictures(detector, count)
@@ -56,3 +75,4 @@ def test_served_as_it_runs_here(repository: Path) -> None:
             # Triton's own environment may hold another release of ONNX Runtime
             np.testing.assert_allclose(ask(client, name, images), np.asarray(here), rtol=1e-4, atol=1e-3)
         client.close()
+        assert "junction-yolo version 1: no GPU here, so without tensorrt" in stack.triton.log.read_text()

@@ -1,0 +1,155 @@
+"""The bundled detector with a memory, on a junction that is new to it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+import pytest
+import tritonclient.grpc as triton
+from numpy.typing import NDArray
+from tritonclient.utils import InferenceServerException
+
+from devstack.stack import Stack
+from simulator.actors import LABELS
+from training.contract import ModelError
+from training.model_card import digest, read_card
+from training.model_repository import load
+from training.temporal.clip_set import FPS, HEIGHT, SHOWN, WIDTH, clip
+from training.temporal.contract import INPUTS, OUTPUTS, Served, config_text, parse_config
+from training.temporal.hardship import harden
+from training.temporal.report import ALL, Report
+from training.trial import session
+
+HOME = Path(__file__).resolve().parents[2] / "triton_models" / "junction-temporal"
+NAME = HOME.name
+FRESH, PICTURES = 4242, 8
+Feed = dict[str, NDArray[Any]]
+
+
+@pytest.fixture(scope="module")
+def served() -> Served:
+    return parse_config((HOME / "config.pbtxt").read_text())
+
+
+@pytest.fixture(scope="module")
+def watched() -> list[NDArray[np.uint8]]:
+    """Two cameras' pictures in a row."""
+    clips = [np.stack([picture for picture, _ in clip(FRESH, place, PICTURES)]) for place in (0, 2)]
+    return [harden(pictures, place, SHOWN[1]).pixels for place, pictures in enumerate(clips)]
+
+
+def test_config_graph_and_card_agree(served: Served) -> None:
+    assert served.name == NAME
+    assert (served.height, served.width, served.fps, served.labels) == (HEIGHT, WIDTH, FPS, LABELS)
+    assert (HOME / "config.pbtxt").read_text() == config_text(served)
+    card = read_card(HOME / "card.json")
+    assert card.served_sha256 == digest(HOME / "1" / "model.onnx")
+    assert card.licence == "Apache-2.0"
+    assert {"recipes", "learnt_from", "judged_on", "features", "result", "commit"} <= set(card.facts)
+    assert (HOME / "1" / "model.onnx").stat().st_size < 1_500_000
+    graph = onnx.load(HOME / "1" / "model.onnx").graph
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in (*graph.input, *graph.output)}
+    assert tuple(shapes) == INPUTS + OUTPUTS
+    assert {key: tuple(d.dim_value for d in dims)[1:] for key, dims in shapes.items()} == served.shapes
+
+
+def test_it_is_no_detector_without_memory() -> None:
+    with pytest.raises(ModelError, match="not a served detector"):
+        load(HOME)
+
+
+def test_the_cards_figures_fit_together() -> None:
+    facts = read_card(HOME / "card.json").facts
+    result = msgspec.json.decode(facts["result"], type=Report)
+    learnt, judged = (msgspec.json.decode(facts[name])["rendering"]["seed"] for name in ("learnt_from", "judged_on"))
+    assert abs(learnt - judged) > 1000, "seeds far apart"
+    everything = result.parts[ALL]
+    for name, part in result.parts.items():
+        assert part.pictures <= everything.pictures, name
+        assert part.objects <= everything.objects, name
+        first, second = part.map50
+        rounded = 1e-4 * (1 + first / second) / second
+        assert part.gain50.share == pytest.approx(first / second - 1, abs=rounded + 1e-4), name
+        assert part.gain50.low <= part.gain50.high, name
+        assert all(more >= less for more, less in zip(part.map50, part.map50_95, strict=True)), name
+    hard = result.parts["occluded, blurred or faded"]
+    assert hard.pictures + result.parts["clear"].pictures == everything.pictures
+    means = np.mean(list(result.by_class.values()), axis=0)
+    assert tuple(means) == pytest.approx(everything.map50_95, abs=2e-4)
+
+
+def test_cameras_in_one_batch_do_not_touch_each_other(served: Served, watched: list[NDArray[np.uint8]]) -> None:
+    running = session(str(HOME / "1" / "model.onnx"))
+    memory = np.random.default_rng(1).uniform(-1, 1, (3, *served.memory)).astype(np.float32)
+    pictures = np.stack([watched[0][0], watched[1][0], watched[0][4]])
+    batch = running.run(list(OUTPUTS), {"image": pictures, "memory": memory})
+    for row in range(3):
+        rows = {"image": pictures[row : row + 1], "memory": memory[row : row + 1]}
+        for together, alone in zip(batch, running.run(list(OUTPUTS), rows), strict=True):
+            np.testing.assert_allclose(together[row : row + 1], alone, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[triton.InferenceServerClient]:
+    with Stack(services=("triton",), model_repository=HOME.parent, models=(NAME,)) as stack:
+        running = triton.InferenceServerClient(stack.addresses.triton_grpc)
+        yield running
+        running.close()
+
+
+def ask(client: triton.InferenceServerClient, feed: Feed) -> list[NDArray[np.float32]]:
+    tensors = []
+    for key, value in feed.items():
+        tensors.append(triton.InferInput(key, list(value.shape), "UINT8" if value.dtype == np.uint8 else "FP32"))
+        tensors[-1].set_data_from_numpy(np.ascontiguousarray(value))
+    result = client.infer(NAME, tensors)
+    return [np.asarray(result.as_numpy(output), np.float32) for output in OUTPUTS]
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(240)
+def test_triton_carries_memories_on_as_it_runs_here(
+    client: triton.InferenceServerClient, served: Served, watched: list[NDArray[np.uint8]]
+) -> None:
+    """Two cameras in one request each time, one of them again by itself; against ONNX Runtime by itself."""
+    running = session(str(HOME / "1" / "model.onnx"))
+    there = here = np.zeros((2, *served.memory), np.float32)
+    alone = there[1:]
+    for index in range(PICTURES):
+        pictures = np.stack([camera[index] for camera in watched])
+        rows, there = ask(client, {"image": pictures, "memory": there})
+        wanted, here = running.run(list(OUTPUTS), {"image": pictures, "memory": here})
+        single, alone = ask(client, {"image": pictures[1:], "memory": alone})
+        # Triton's own environment may hold another release of ONNX Runtime
+        np.testing.assert_allclose(there, here, rtol=1e-3, atol=2e-3)
+        np.testing.assert_allclose(there[1:], alone, rtol=1e-3, atol=2e-3)
+        for one, other in ((rows, wanted), (rows[1:], single)):
+            sure = other[..., 4] > 0.1
+            np.testing.assert_allclose(one[sure], other[sure], rtol=1e-2, atol=0.2)
+    assert rows[..., 4].max() > 0.1, "nothing was found"
+    _, forgetful = ask(client, {"image": pictures, "memory": there * 0})
+    assert np.abs(forgetful[:, 0] - there[:, 0]).max() > 0.01, "what was before makes no difference"
+    np.testing.assert_array_equal(ask(client, {"image": pictures, "memory": there})[1][:, 1], there[:, 0])
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"image": np.zeros((1, 126, 224, 3), np.uint8)}, r"unexpected shape for input 'image'"),
+        ({"memory": np.zeros((1, 2, 64, 14, 8), np.float32)}, r"unexpected shape for input 'memory'"),
+        ({"memory": None}, r"expected 2 inputs but got 1|missing"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_its_name(
+    client: triton.InferenceServerClient, served: Served, wrong: dict[str, NDArray[Any] | None], complaint: str
+) -> None:
+    feed = {key: np.zeros((1, *served.shapes[key]), np.uint8 if key == "image" else np.float32) for key in INPUTS}
+    merged = {key: value for key, value in (feed | wrong).items() if value is not None}
+    with pytest.raises(InferenceServerException, match=complaint):
+        ask(client, merged)
+    assert ask(client, feed)[0].shape == (1, served.rows, 6)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from confluent_kafka import KafkaError, Message, TopicPartition
 
-from runtime.kafka import consumer
+from runtime.kafka import ELECTING, consumer, watermarks
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ def read_all(bootstrap: str, topics: Iterable[str], timeout: float = 30.0, since
         starts, ends = [], {}
         for name in topics:
             for partition in known[name].partitions:
-                low, high = reader.get_watermark_offsets(TopicPartition(name, partition), timeout=10)
+                low, high = watermarks(reader, name, partition)
                 if high > low:
                     starts.append(TopicPartition(name, partition, since_ms or low))
                     ends[name, partition] = high
@@ -58,7 +58,9 @@ def read_all(bootstrap: str, topics: Iterable[str], timeout: float = 30.0, since
                     if (message.offset() or 0) >= ends[where]:
                         waiting.discard(where)
                     continue
-                raise RuntimeError(error.str())
+                if error.code() not in ELECTING:
+                    raise RuntimeError(error.str())
+                continue
             records.append(_record(message))
         return records
     finally:

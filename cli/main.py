@@ -6,6 +6,8 @@ from typing import Final
 
 import typer
 
+from runtime.logging import configure
+
 _COMMANDS: Final = {
     # name: (module, attribute, what it does)
     "up": ("cli.stack", "up", "Start servers and processes on this machine."),
@@ -15,13 +17,16 @@ _COMMANDS: Final = {
     "setup": ("cli.stack", "setup", "Install the servers, once, outside the checkout."),
     "demo": ("cli.demo.command", "demo", "Two simulated cameras through everything, held against the truth."),
     "analyze": ("cli.analyze", "analyze", "Analyse a video file."),
-    "simulate": ("cli.simulate", "simulate", "Render a junction with exact ground truth."),
+    "simulate": ("cli.simulate", "simulate", "Render a junction or a production line with exact ground truth."),
     "cameras": ("cli.ingest", "cameras", "Add, change, list and remove cameras."),
-    "models": ("cli.models", "app", "Import, pull, list and show models."),
+    "models": ("cli.models", "app", "Import, pull, quantize, promote, list and show models."),
+    "train": ("cli.train", "train", "From a folder of labelled pictures to a live model."),
+    "dataset": ("cli.dataset", "app", "Check and split labelled pictures."),
     "topics": ("cli.topics", "app", "Create and list the topics."),
     "query": ("cli.query", "app", "Ask the store."),
     "replay": ("cli.replay", "replay", "Look again at a stretch of the log; differences become revisions."),
     "backtest": ("cli.replay", "backtest", "What another model or other rules would have made of the past."),
+    "ab": ("cli.ab", "app", "Two models compared: on the same frames, or on shares of the cameras."),
     "ledger": ("cli.ledger", "ledger", "Where every frame is, and why one is missing."),
     "windows": ("cli.windows", "windows", "Failed windows: repaired, waiting, given up."),
     "verify": ("cli.replay", "verify", "Derive an event from the log again."),
@@ -57,6 +62,8 @@ def _not_called() -> None:
 
 
 def main() -> None:
+    # on stderr, also of commands that are no processes: their stdout is for programs
+    configure("info", as_json=False)
     build(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))()
 
 

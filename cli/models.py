@@ -1,4 +1,5 @@
-"""`rewatch models`: import, pull, quantize, list and show detectors."""
+"""`rewatch models`: import, pull, quantize, list and show; `cli/model_versions.py`, `cli/accelerators.py` and
+`cli/pose_models.py` have the rest."""
 
 import re
 from pathlib import Path
@@ -8,13 +9,13 @@ import msgspec
 import numpy as np
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
+from cli import accelerators, model_versions, pose_models
 from cli import pictures as pictures_of
-from cli.moment import nanoseconds
 from cli.pictures import Pixels
-from cli.reach import reached
 from replay.log import LogGoneError, LogSilentError
 from runtime.config import Settings
 from training.catalogue import BUNDLED, Entry, choose, label_file, read_catalogue
@@ -23,24 +24,34 @@ from training.download import fetch
 from training.families.registry import FAMILIES
 from training.importing import import_detector
 from training.label_file import COCO
-from training.model_repository import load, models
+from training.model_history import read_history
+from training.model_repository import StoredModel, card_of, load, models
+from training.pose.importing import POSE_FAMILIES
 
-app = typer.Typer(help="Detectors: import, pull, quantize, list and show.", no_args_is_help=True)
-_out = Console()
+app = typer.Typer(help="Models: import, pull, quantize, promote, roll back, list and show.", no_args_is_help=True)
+app.command("promote")(model_versions.promote)
+app.command("rollback")(model_versions.rollback)
+app.command("tensorrt")(accelerators.tensorrt)
 _err = Console(stderr=True)
 
 Repository = Annotated[
     Path | None,
     typer.Option("--repository", help="Folder of served models, as Triton reads it. Default: `models` in the cache."),
 ]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Overwrite a model of the same name.")]
+AsVersion = Annotated[
+    bool, typer.Option("--as-version", help="The next version of the stored model of that name; not live yet.")
+]
 
 
 @app.command("import")
 def import_model(
-    file: Annotated[Path, typer.Argument(help="ONNX file of a detector, without suppression inside.")],
+    file: Annotated[
+        Path, typer.Argument(help="ONNX file of a detector, without suppression inside, or of a pose network.")
+    ],
     name: Annotated[str, typer.Option(help="What cameras call it.")],
-    family: Annotated[str, typer.Option(help=f"How it was exported: {', '.join(FAMILIES)}.")],
+    family: Annotated[str, typer.Option(help=f"How it was exported: {', '.join((*FAMILIES, *POSE_FAMILIES))}.")],
     labels: Annotated[Path, typer.Option(help="Class names, one per line; COCO's 80 by default.")] = COCO,
     repository: Repository = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT, for networks of open size.")] = None,
@@ -50,9 +61,17 @@ def import_model(
     iou: Annotated[float, typer.Option(min=0, max=1, help="Of boxes overlapping more, one stays.")] = Suppression().iou,
     licence: Annotated[str, typer.Option(help="For the model's card.")] = "unknown",
     replace: Replace = False,
+    as_version: AsVersion = False,
 ) -> None:
-    """Turn a public ONNX detector into a served model."""
+    """Turn a public ONNX detector, or pose network, into a served model."""
+    _check_storing(replace, as_version)
     try:
+        if pose_models.takes(family):
+            box = (_size(size), _letterbox(letterbox), pad)
+            lines = pose_models.imported(file, name, family, _folder(repository), *box, licence, replace, as_version)
+            for line in lines:
+                Console().print(line, soft_wrap=True, highlight=False)
+            return
         folder = import_detector(
             file,
             name,
@@ -65,10 +84,11 @@ def import_model(
             suppression=Suppression(score=score, iou=iou),
             licence=licence,
             replace=replace,
+            as_version=as_version,
         )
-    except ModelError as error:
+    except (ModelError, OSError) as error:
         _fail(error)
-    _say_stored(folder)
+    _say_stored(folder, as_version)
 
 
 @app.command()
@@ -77,8 +97,10 @@ def pull(
     repository: Repository = None,
     catalogue: Annotated[Path, typer.Option(help="Another catalogue.")] = BUNDLED,
     replace: Replace = False,
+    as_version: AsVersion = False,
 ) -> None:
     """Fetch a detector of the catalogue, check its digest, import it."""
+    _check_storing(replace, as_version)
     try:
         entry = choose(read_catalogue(catalogue), name)
         file = _download(entry, _cache() / "downloads")
@@ -91,10 +113,11 @@ def pull(
             origin=entry.urls[0],
             licence=entry.licence,
             replace=replace,
+            as_version=as_version,
         )
-    except ModelError as error:
+    except (ModelError, OSError) as error:
         _fail(error)
-    _say_stored(folder)
+    _say_stored(folder, as_version)
 
 
 @app.command()
@@ -106,16 +129,20 @@ def quantize(
     ] = None,
     start: Annotated[str, typer.Option("--from", help="Of the log: 2026-01-31T08:00 (UTC unless it says).")] = "",
     end: Annotated[str, typer.Option("--to", help="Likewise.")] = "",
-    called: Annotated[str | None, typer.Option("--into", help="Name of the variant. Default: NAME-int8.")] = None,
-    pictures: Annotated[int, typer.Option(min=24, max=5000, help="At most so many, of all sources together.")] = 240,
+    called: Annotated[
+        str | None, typer.Option("--into", help="Name of the variant. Default: NAME-int8, or NAME with --as-version.")
+    ] = None,
+    pictures: Annotated[int, typer.Option(min=24, max=1000, help="At most so many, of all sources together.")] = 240,
     kept: Annotated[float, typer.Option(min=0, max=1, help="Agreement with the original it must reach.")] = 0.9,
     times_faster: Annotated[float, typer.Option(min=0, help="And how many times faster it must be.")] = 1.2,
     repository: Repository = None,
     replace: Replace = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
+    as_version: AsVersion = False,
+    as_json: Json = False,
 ) -> None:
     """Make a static INT8 variant: calibrated on two thirds of the pictures, judged on the rest, and refused when it is
     not faster or no longer agrees with the original."""
+    _check_storing(replace, as_version)
     try:
         stored = load(_folder(repository) / name)
         calibration, judging = _split(stored.detector, clips or [], cameras or [], start, end, pictures)
@@ -126,7 +153,7 @@ def quantize(
         with _err.status("quantising") as status:
             folder, report = publish(
                 stored,
-                called or f"{name}-int8",
+                called or (name if as_version else f"{name}-int8"),
                 calibration,
                 judging,
                 ", ".join([*(clip.name for clip in clips or []), *(f"log of {camera}" for camera in cameras or [])]),
@@ -135,8 +162,9 @@ def quantize(
                 kept,
                 replace,
                 lambda line: status.update(line),
+                as_version,
             )
-    except (ModelError, ValueError, LogGoneError, LogSilentError) as error:
+    except (ModelError, ValueError, OSError, LogGoneError, LogSilentError) as error:
         _fail(error)
     if as_json:
         typer.echo(msgspec.json.encode(report).decode())
@@ -146,22 +174,32 @@ def quantize(
     table.add_row("ms a picture, one thread", f"{report.milliseconds_before:.1f}", f"{report.milliseconds_after:.1f}")
     table.add_row("size", _megabytes(report.bytes_before), _megabytes(report.bytes_after))
     table.add_row("convolutions in float32", str(report.convolutions), str(len(report.in_float32)))
-    _out.print(table)
-    _say_stored(folder)
+    Console().print(table)
+    _say_stored(folder, as_version)
 
 
 @app.command("list")
 def list_models(
     repository: Repository = None,
     catalogue: Annotated[Path, typer.Option(help="Another catalogue.")] = BUNDLED,
+    as_json: Json = False,
 ) -> None:
     """What is stored, and what the catalogue offers besides."""
     try:
         offered = read_catalogue(catalogue)
     except ModelError as error:
         _fail(error)
-    table = Table("name", "family", "input", "classes", "size", "licence", "state")
-    for stored in models(_folder(repository)):
+    here, poses = list(models(_folder(repository))), pose_models.stored_poses(_folder(repository))
+    if as_json:
+        stored_names = {stored.detector.name for stored in here}
+        to_pull = [name for name in offered if name not in stored_names]
+        stored_here = [_described(each) for each in here] + [pose_models.described(each) for each in poses]
+        typer.echo(msgspec.json.encode({"stored": stored_here, "to_pull": to_pull}).decode())
+        return
+    # in a narrow terminal the licence gives way, not the version
+    short = [Column(each, no_wrap=True) for each in ("name", "family", "input", "classes", "size")]
+    table = Table(*short, Column("licence", overflow="fold"), Column("live", no_wrap=True), "state")
+    for stored in here:
         detector, card = stored.detector, stored.card
         offered.pop(detector.name, None)
         table.add_row(
@@ -171,20 +209,35 @@ def list_models(
             str(len(detector.labels)),
             _megabytes(stored.bytes),
             card.licence if card else "?",
+            f"{stored.live} of {_listed(stored.versions)}",
             "stored",
         )
+    for pose in poses:
+        table.add_row(*pose_models.row(pose))
     for entry in offered.values():
-        table.add_row(entry.name, entry.family, "", "", _megabytes(entry.bytes), entry.licence, "to pull")
-    _out.print(table)
+        table.add_row(entry.name, entry.family, "", "", _megabytes(entry.bytes), entry.licence, "", "to pull")
+    Console().print(table)
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A stored model.")], repository: Repository = None) -> None:
-    """Contract, labels and provenance of a stored model."""
+def show(
+    name: Annotated[str, typer.Argument(help="A stored model.")], repository: Repository = None, as_json: Json = False
+) -> None:
+    """Contract, labels, versions and provenance of a stored model."""
+    if pose := pose_models.find(_folder(repository), name):
+        if as_json:
+            typer.echo(msgspec.json.encode(pose_models.described(pose)).decode())
+        else:
+            _say(pose_models.facts(pose))
+        return
     try:
         stored = load(_folder(repository) / name)
+        history = read_history(stored.folder, stored.live)
     except ModelError as error:
         _fail(error)
+    if as_json:
+        typer.echo(msgspec.json.encode({**_described(stored), "history": history}).decode())
+        return
     detector, card = stored.detector, stored.card
     batch = f"batches up to {detector.max_batch_size}" if detector.max_batch_size > 1 else "one picture at a time"
     facts = [
@@ -199,23 +252,37 @@ def show(name: Annotated[str, typer.Argument(help="A stored model.")], repositor
     if card:
         facts += [("origin", card.origin), ("sha256", card.sha256), ("licence", card.licence)]
         facts += [("note", note) for note in card.notes]
+    facts += [("live", f"version {stored.live} of {_listed(stored.versions)}; served: {_listed(stored.served)}")]
+    facts += [("", f"{change.at} {change.action} {change.before} -> {change.live}") for change in history.changes]
+    _say(facts)
+
+
+def _say(facts: list[tuple[str, str]]) -> None:
     for key, value in facts:
-        _out.print(f"[bold]{key:>10}[/]  {value}", soft_wrap=True, highlight=False)
+        Console().print(f"[bold]{key:>10}[/]  {value}", soft_wrap=True, highlight=False)
+
+
+def _described(stored: StoredModel) -> dict[str, object]:
+    """What programs are told."""
+    return {
+        "name": stored.detector.name,
+        "folder": str(stored.folder),
+        "contract": stored.detector,
+        "live": stored.live,
+        "served": stored.served,
+        "versions": [{"version": each, "card": card_of(stored.folder, each)} for each in stored.versions],
+    }
+
+
+def _listed(versions: tuple[int, ...]) -> str:
+    return ", ".join(str(version) for version in versions)
 
 
 def _split(
     detector: Detector, clips: list[Path], cameras: list[str], start: str, end: str, count: int
 ) -> tuple[Pixels, Pixels]:
     """By time, source by source: what the variant is judged on comes after what it was calibrated on."""
-    if not clips and not cameras:
-        raise ModelError("no pictures: say --clip FILE, or --camera with --from and --to")
-    if cameras and not (start and end):
-        raise ModelError("--camera wants --from and --to")
-    each = max(1, count // (len(clips) + len(cameras)))
-    sources = [pictures_of.of_clip(clip, detector, each) for clip in clips]
-    if cameras:
-        kafka, times = reached().kafka, (nanoseconds(start, "--from"), nanoseconds(end, "--to"))
-        sources += [pictures_of.of_log(kafka, camera, *times, detector, each) for camera in cameras]
+    sources = pictures_of.of_all(clips, cameras, start, end, detector, count)
     first = [source[: len(source) * 2 // 3] for source in sources]
     second = [source[len(source) * 2 // 3 :] for source in sources]
     return np.concatenate(first), np.concatenate(second)
@@ -268,13 +335,23 @@ def _megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
-def _say_stored(folder: Path) -> None:
+def _check_storing(replace: bool, as_version: bool) -> None:
+    if replace and as_version:
+        raise typer.BadParameter("--as-version replaces nothing", param_hint="--replace")
+
+
+def _say_stored(folder: Path, as_version: bool = False) -> None:
+    """Of a model its folder, or of one of its versions."""
+    if as_version:
+        name, version = folder.parent.name, folder.name
+        Console().print(f"{name} has version {version}; live with: rewatch models promote {name} {version}")
+        return
     stored = load(folder)
     for note in stored.card.notes if stored.card else ():
-        _out.print(note, soft_wrap=True, highlight=False)
-    _out.print(f"{stored.detector.name} is served from {folder}", soft_wrap=True, highlight=False)
+        Console().print(note, soft_wrap=True, highlight=False)
+    Console().print(f"{stored.detector.name} is served from {folder}", soft_wrap=True, highlight=False)
 
 
 def _fail(error: Exception) -> NoReturn:
-    _err.print(f"[red]{type(error).__name__}[/]: {error}", soft_wrap=True, highlight=False, markup=True)
+    _err.print(f"[red]{type(error).__name__}[/]: {escape(str(error))}", soft_wrap=True, highlight=False, markup=True)
     raise typer.Exit(1)

@@ -1,6 +1,6 @@
 """Pictures as a detector sees them, from clips and from a camera's log."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,16 +9,33 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
+from cli.moment import nanoseconds
+from cli.reach import reached
 from replay.log import PartitionLog
-from replay.span import locate
-from schemas.codec import CodecError, decode
-from schemas.messages import AccessUnit
-from training.contract import Detector
+from replay.span import keyframes, locate
+from training.contract import Detector, ModelError
 from vision.decoder import CorruptAccessUnit, GopDecoder
 from vision.letterbox import Letterbox
 
 Pixels = NDArray[np.uint8]
 _ROOM: Final = 2
+
+
+def of_all(
+    clips: Sequence[Path], cameras: Sequence[str], start: str, end: str, detector: Detector, count: int
+) -> list[Pixels]:
+    """Of each source, `count` together. Raises ModelError, LogGoneError, LogSilentError, and ValueError for what is no
+    video."""
+    if not clips and not cameras:
+        raise ModelError("no pictures: say --clip FILE, or --camera with --from and --to")
+    if cameras and not (start and end):
+        raise ModelError("--camera wants --from and --to")
+    each = max(1, count // (len(clips) + len(cameras)))
+    sources = [of_clip(clip, detector, each) for clip in clips]
+    if cameras:
+        kafka, times = reached().kafka, (nanoseconds(start, "--from"), nanoseconds(end, "--to"))
+        sources += [of_log(kafka, camera, *times, detector, each) for camera in cameras]
+    return sources
 
 
 def of_clip(path: Path, detector: Detector, count: int) -> Pixels:
@@ -41,23 +58,14 @@ def of_log(bootstrap: str, camera: str, from_ns: int, to_ns: int, detector: Dete
 def _keyframes(bootstrap: str, camera: str, from_ns: int, to_ns: int) -> Iterator[av.VideoFrame]:
     span = locate(bootstrap, camera, from_ns, to_ns)
     with PartitionLog(bootstrap, span.topic, span.partition) as log:
-        for records in log.read(span.keyframe_offset):
-            for record in records:
-                if record.key != camera.encode():
-                    continue
-                try:
-                    unit = decode(record.key, record.value, record.headers)
-                except CodecError:
-                    continue
-                if not isinstance(unit, AccessUnit) or not unit.keyframe:
-                    continue
-                if unit.captured_ns >= to_ns:
-                    return
-                decoder = GopDecoder(unit.codec)
-                try:
-                    yield from (picture.frame for picture in [*decoder.decode(unit), *decoder.flush()])
-                except CorruptAccessUnit:
-                    continue
+        for _, _, unit in keyframes(log, span.keyframe_offset, camera):
+            if unit.captured_ns >= to_ns:
+                return
+            decoder = GopDecoder(unit.codec)
+            try:
+                yield from (picture.frame for picture in [*decoder.decode(unit), *decoder.flush()])
+            except CorruptAccessUnit:
+                continue
 
 
 def _thinned(frames: Iterable[av.VideoFrame], detector: Detector, count: int) -> Pixels:

@@ -54,10 +54,9 @@ def _open() -> Store:
 
 def _show(query: Query, as_json: bool, everything: bool = True) -> None:
     try:
-        records = _open().read(query)
+        records = _read(_open(), query, everything)
     except RetryError as error:
         raise _failed(error) from error
-    records = [record for record in records if everything or not retracted(record)]
     if as_json:
         for record in records:
             sys.stdout.buffer.write(to_json(record) + b"\n")
@@ -69,6 +68,17 @@ def _show(query: Query, as_json: bool, everything: bool = True) -> None:
         revision = str(getattr(record, "revision", 0))
         printed.add_row(rfc3339(captured_ns(record)), record.camera, what, details, revision)
     Console().print(printed)
+
+
+def _read(store: Store, query: Query, everything: bool) -> list[Record]:
+    """The latest so many, whatever lies hidden between them."""
+    wanted = query.limit
+    while True:
+        found = store.read(query)
+        shown = found if everything else [record for record in found if not retracted(record)]
+        if wanted is None or query.limit is None or len(shown) >= wanted or len(found) < query.limit:
+            return shown if wanted is None else shown[-wanted:]
+        query = msgspec.structs.replace(query, limit=2 * query.limit)
 
 
 def _summary(record: Record) -> tuple[str, str]:

@@ -25,8 +25,10 @@ from replay.request import carry_out, report
 from replay.verify import EventUnknownError, Verdict, verify_event
 from runtime.config import Settings
 from schemas.analysis import check_changes
-from schemas.messages import Detections, ReplayRequest
+from schemas.messages import Detections, Provenance, ReplayRequest
 from schemas.results import Result
+from training.model_card import encode_card
+from training.model_repository import card_of
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")]
 From = Annotated[str, typer.Option("--from", help="Capture time: 2025-11-21T06:00 (UTC unless it says), or ns.")]
@@ -130,7 +132,7 @@ def verify(
     with _reported(as_json):
         verdict = asyncio.run(_verify(settings, event))
         if export is not None:
-            evidence.export(settings.kafka, verdict, export, _card(settings, verdict.event.provenance.model))
+            evidence.export(settings.kafka, verdict, export, _card(settings, verdict.event.provenance))
     if as_json:
         typer.echo(msgspec.json.encode(verdict).decode())
     else:
@@ -143,10 +145,15 @@ def verify(
         raise typer.Exit(1)
 
 
-def _card(settings: Settings, model: str) -> Path | None:
+def _card(settings: Settings, provenance: Provenance) -> dict[str, bytes]:
+    """Of the version that answered, as far as it is stored here: for machines, and for people where there is one."""
     places = (Path(__file__).resolve().parents[1] / "triton_models", settings.cache.expanduser() / "models")
-    cards = (place / model / "README.md" for place in places)
-    return next((card for card in cards if card.is_file()), None)
+    model = next((place / provenance.model for place in places if (place / provenance.model).is_dir()), None)
+    if model is None:
+        return {}
+    card, text = card_of(model, int(provenance.model_version or 1)), model / "README.md"
+    found = {} if card is None else {"model-card.json": encode_card(card)}
+    return {**found, "model-card.md": text.read_bytes()} if text.is_file() else found
 
 
 async def _verify(settings: Settings, event: str) -> Verdict:

@@ -36,14 +36,15 @@ def windows(
 
 def states(bootstrap: str, camera: str | None = None) -> list[WindowState]:
     """By camera and offset."""
+    records = read_all(bootstrap, [FAILED_WINDOWS.name, LEDGER.name])
+    wanted = [record for record in records if camera is None or record.key == camera.encode()]
     found = Windows()
-    for record in read_all(bootstrap, [FAILED_WINDOWS.name, LEDGER.name]):
-        if camera is not None and record.key != camera.encode():
-            continue
+    for record in wanted:
         if record.topic == FAILED_WINDOWS.name:
             found.failed(msgspec.json.decode(record.value or b"", type=FailedWindow))
-            continue
-        entry: LedgerEntry = msgspec.json.decode(record.value or b"", type=LedgerEntry)
-        if isinstance(entry, AnalysisLedger):
-            found.analysed(entry)
+    for record in wanted:
+        if record.topic == LEDGER.name:
+            entry: LedgerEntry = msgspec.json.decode(record.value or b"", type=LedgerEntry)
+            if isinstance(entry, AnalysisLedger):
+                found.analysed(entry)
     return found.states()

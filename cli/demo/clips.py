@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -45,7 +46,8 @@ def clips(
     folder = cache_directory() / "clips" / _version()
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{view.seed}-{view.variant}-{size[0]}x{size[1]}-{fps:g}-{seconds:g}.mp4" for view in views]
-    with ProcessPoolExecutor(max_workers=os.cpu_count()) as processes:
+    # fresh processes: a copy of one that has threads may wait for ever for a thread that was not copied
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as processes:
         jobs = [
             None
             if path.exists() and truth_path(path).exists()

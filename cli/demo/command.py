@@ -8,6 +8,7 @@ import httpx
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -15,13 +16,13 @@ from cli.collect import read_all
 from cli.demo.clips import VIEWS, Clip, clips
 from cli.demo.listener import Listener
 from cli.demo.report import frames_by_camera, latency, percentiles, scores, unreconciled
-from cli.demo.scoring import Score
 from cli.system import INFLUX_DATABASE, System
 from devstack.rtsp import Mount
 from devstack.service import ServiceError
 from ingest.camera_topic import write_cameras
 from processors.influx import InfluxStore
 from processors.store import TABLES, Query
+from replay.scoring import Score
 from schemas.analysis import CameraSpec, Source
 from schemas.topics import DETECTIONS, EVENTS, FRAMES, LEDGER
 from simulator.spec import spec
@@ -30,7 +31,7 @@ MODEL: Final = "junction-yolo"
 SERVERS: Final = ("kafka", "triton", "redis", "influxdb", "prometheus", "rtsp")
 ROLES: Final = ("ingest", "worker", "recorder", "gateway")
 SETTLE_SECONDS: Final = 90.0
-"""how long the last frames may take to come through once the cameras are gone"""
+"""without any news: once the cameras are gone, the last frames are not waited for longer"""
 
 _console = Console(stderr=True)
 
@@ -61,7 +62,7 @@ def demo(
             with _console.status("stopping"):
                 system.__exit__()
     except ServiceError as error:
-        _console.print(f"[red]{error}")
+        _console.print(f"[red]{escape(str(error))}")
         raise typer.Exit(1) from error
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
@@ -71,7 +72,7 @@ def demo(
         _tables(report, out)
     if report["failures"]:
         for failure in report["failures"]:
-            _console.print(f"[red]missing: {failure}")
+            _console.print(f"[red]missing: {escape(failure)}")
         raise typer.Exit(1)
 
 
@@ -99,10 +100,11 @@ def _run(system: System, rendered: list[Clip], duration: float, model: str) -> d
             while (elapsed := time.monotonic() - begun) < duration:
                 progress.update(task, completed=elapsed)
                 page_failures += not _page_answers(system.gateway_url)
+                _check(system)
                 time.sleep(1)
         with _console.status("letting the last frames through"):
             write_cameras(bootstrap, [], [clip.view.camera for clip in rendered])
-            await_ends(bootstrap, {clip.view.camera for clip in rendered})
+            await_ends(system, {clip.view.camera for clip in rendered})
             points = _influx_points(system, bootstrap)
             time.sleep(1)
         messages, arrival = listener.messages, percentiles(listener.latency_ms)
@@ -124,7 +126,11 @@ def _report(
     events_published = sum(record.topic == EVENTS.name for record in records)
     failures = [
         *(f"camera {clip.view.camera} has no frames" for clip in rendered if clip.view.camera not in frames),
-        *(f"camera {name}: {why}" for name, sums in frames.items() if (why := unreconciled(sums))),
+        *(
+            f"camera {name}: {why}{system.stack.service('worker').last_words()}"
+            for name, sums in frames.items()
+            if (why := unreconciled(sums))
+        ),
         *(f"camera {name}: {sums.lost} access units lost" for name, sums in frames.items() if sums.lost),
         *(f"camera {name}: nothing was inferred" for name, sums in frames.items() if not sums.inferred),
         *([] if total.matched else ["no event agrees with the simulator's truth"]),
@@ -169,13 +175,22 @@ def _page_answers(url: str) -> bool:
         return False
 
 
-def await_ends(bootstrap: str, cameras: set[str]) -> None:
-    """Until the ledger says that everything of these cameras is analysed, or patience ends."""
-    deadline = time.monotonic() + SETTLE_SECONDS
+def _check(system: System) -> None:
+    """Raises devstack.ServiceError with the last words of whatever has ended by itself."""
+    for service in system.stack.services.values():
+        service.raise_if_ended()
+
+
+def await_ends(system: System, cameras: set[str]) -> None:
+    """Until the ledger says that everything of these cameras is analysed, or patience ends. Raises as `_check`."""
+    known, deadline = 0, time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline:
-        entries = (record.json() for record in read_all(bootstrap, [LEDGER.name]))
+        _check(system)
+        entries = [record.json() for record in read_all(system.addresses.kafka_bootstrap, [LEDGER.name])]
         if cameras <= {entry["camera"] for entry in entries if entry["stage"] == "end"}:
             return
+        if len(entries) > known:
+            known, deadline = len(entries), time.monotonic() + SETTLE_SECONDS
         time.sleep(0.5)
 
 

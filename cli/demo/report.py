@@ -10,15 +10,14 @@ import numpy as np
 from cli.collect import Record
 from cli.demo.alignment import captured_frames, frames_of
 from cli.demo.clips import Clip
-from cli.demo.scoring import Occurrence, Score, score
 from cli.ledger import ledgers
+from cli.truth import true_occurrences
+from replay.pairing import JUDGED, WARM_UP_SECONDS
+from replay.scoring import Occurrence, Score, score
 from schemas.ledger import Frames
 from schemas.topics import DETECTIONS, EVENTS, FRAMES
 
-WARM_UP_SECONDS: Final = 1.0
-"""A track is confirmed after a few frames: what crosses a line in the first second of watching is nobody's fault."""
 STAGES: Final = ("transport", "queue", "decode", "infer", "step", "total")
-JUDGED: Final = ("line_crossed", "red_light")
 
 
 def frames_by_camera(records: Iterable[Record]) -> dict[str, Frames]:
@@ -67,7 +66,7 @@ def scores(records: Sequence[Record], clips: Sequence[Clip]) -> dict[tuple[Any, 
         if not pairs:
             continue
         begin, end = pairs[0][0] / 1e9 + WARM_UP_SECONDS, pairs[-1][0] / 1e9
-        truth += [o for o in _truth(clip, pairs) if begin <= o.seconds <= end]
+        truth += [o for o in true_occurrences(camera, clip.header, clip.truth, pairs) if begin <= o.seconds <= end]
         for record in records:
             if record.topic == EVENTS.name and record.key == camera.encode():
                 event = record.json()
@@ -77,18 +76,3 @@ def scores(records: Sequence[Record], clips: Sequence[Clip]) -> dict[tuple[Any, 
                         direction = event["details"].get("direction", "forward")
                         found.append(Occurrence((camera, event["kind"], event["rule"], direction), seconds))
     return score(found, truth)
-
-
-def _truth(clip: Clip, pairs: Sequence[tuple[int, int]]) -> Iterable[Occurrence]:
-    """Every event of the clip as often as its frame was sent."""
-    fps = clip.header.geometry.fps
-    by_frame = defaultdict(list)
-    for seen in clip.truth:
-        for event in seen.events:
-            if event.box_time_s is not None:
-                by_frame[int(event.box_time_s * fps)].append(event)
-    for captured_ns, number in pairs:
-        for event in by_frame.get(number, ()):
-            assert event.box_time_s is not None
-            seconds = captured_ns / 1e9 + event.box_time_s - number / fps
-            yield Occurrence((clip.view.camera, event.kind, event.rule, event.direction), seconds)

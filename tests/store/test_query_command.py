@@ -53,6 +53,11 @@ def test_what_a_replay_has_taken_back_is_shown_on_demand(folder: Path) -> None:
     store.close()
     assert ask("events", "--json").stdout.encode().splitlines() == [to_json(example("event-without-track"))]
     assert ask("flow", "--json").stdout == ""
+    later = msgspec.structs.replace(taken, id="later", captured_ns=taken.captured_ns + 10**9)
+    store = DuckStore(folder)
+    store.write([later])
+    store.close()
+    assert ask("events", "--json", "--limit", "1").stdout.encode() == to_json(example("event-without-track")) + b"\n"
     assert to_json(taken) in ask("events", "--json", "--retracted").stdout.encode().splitlines()
     assert ask("flow", "--json", "--retracted").stdout.encode().splitlines() == [to_json(none)]
 

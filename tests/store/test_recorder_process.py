@@ -14,7 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from devstack.influxdb.server import InfluxDB
 from devstack.ports import free_port
@@ -30,19 +31,41 @@ from tests.store.records import detections, event, example
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
+RECORDED = (DETECTIONS, EVENTS, FLOW, LEDGER)
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[str]:
+    with Stack(services=("kafka",)) as stack:
+        yield stack.addresses.kafka_bootstrap
+
 
 @pytest.fixture
-def stack() -> Iterator[Stack]:
-    with Stack(services=("kafka", "influxdb")) as running:
-        create_topics(running.addresses.kafka_bootstrap, (DETECTIONS, EVENTS, FLOW, LEDGER), 1)
-        yield running
+def kafka(broker: str) -> Iterator[str]:
+    """Its topics are empty, and the recorders' group has never been."""
+    create_topics(broker, RECORDED, 1)
+    yield broker
+    admin = AdminClient({"bootstrap.servers": broker, "log_level": 0})
+    # of a recorder that was killed the group hears nothing more, and after a while it is empty
+    wait(lambda: forgotten(admin), 60)
+    for deletion in admin.delete_topics([topic.name for topic in RECORDED], operation_timeout=20).values():
+        deletion.result(30)
+
+
+def forgotten(admin: AdminClient) -> bool:
+    (deletion,) = admin.delete_consumer_groups([GROUP]).values()
+    try:
+        deletion.result(20)
+    except KafkaException as refused:
+        return bool(refused.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND)
+    return True
 
 
 class Recording:
     """Starts recorders, and keeps what they should have written in a fake store."""
 
-    def __init__(self, stack: Stack, folder: Path, **settings: str) -> None:
-        self._bootstrap = stack.addresses.kafka_bootstrap
+    def __init__(self, bootstrap: str, folder: Path, **settings: str) -> None:
+        self._bootstrap = bootstrap
         self._environment = {**os.environ, "REWATCH_KAFKA": self._bootstrap, **settings}
         self._log = folder / "recorder.log"
         self.wanted = FakeStore()
@@ -98,8 +121,8 @@ def wait(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 @contextlib.contextmanager
-def recording(stack: Stack, folder: Path, **settings: str) -> Iterator[Recording]:
-    running = Recording(stack, folder, **settings)
+def recording(bootstrap: str, folder: Path, **settings: str) -> Iterator[Recording]:
+    running = Recording(bootstrap, folder, **settings)
     try:
         yield running
     except BaseException:
@@ -136,16 +159,18 @@ def traffic(running: Recording, rounds: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["duckdb", "influxdb"])
-def test_killed_at_random_moments_the_table_is_exact(stack: Stack, tmp_path: Path, kind: str) -> None:
-    influx = empty_influx(stack)
+def test_killed_at_random_moments_the_table_is_exact(
+    kafka: str, influx_stack: Stack, tmp_path: Path, kind: str
+) -> None:
+    influx = empty_influx(influx_stack)
     settings = {
         "REWATCH_STORE": kind,
         "REWATCH_STORE_DIR": str(tmp_path / "store"),
-        "REWATCH_INFLUXDB": stack.addresses.influx_url,
+        "REWATCH_INFLUXDB": influx_stack.addresses.influx_url,
         "REWATCH_INFLUXDB_BUCKET": influx._bucket,
     }
     chance = random.Random(7)
-    with recording(stack, tmp_path, **settings) as running:
+    with recording(kafka, tmp_path, **settings) as running:
         feeding = threading.Thread(target=traffic, args=(running, 4000, 1))
         feeding.start()
         running.start()
@@ -169,16 +194,16 @@ def test_killed_at_random_moments_the_table_is_exact(stack: Stack, tmp_path: Pat
     influx.close()
 
 
-def test_influxdb_away_then_back(stack: Stack, tmp_path: Path) -> None:
-    influx = empty_influx(stack)
+def test_influxdb_away_then_back(kafka: str, influx_stack: Stack, tmp_path: Path) -> None:
+    influx = empty_influx(influx_stack)
     settings = {
         "REWATCH_STORE": "influxdb",
-        "REWATCH_INFLUXDB": stack.addresses.influx_url,
+        "REWATCH_INFLUXDB": influx_stack.addresses.influx_url,
         "REWATCH_INFLUXDB_BUCKET": influx._bucket,
     }
-    server = stack.service("influxdb")
+    server = influx_stack.service("influxdb")
     assert isinstance(server, InfluxDB)
-    with recording(stack, tmp_path, **settings) as running:
+    with recording(kafka, tmp_path, **settings) as running:
         process = running.start()
         running.send(event("first"))
         running.flush()
@@ -212,9 +237,9 @@ def test_influxdb_away_then_back(stack: Stack, tmp_path: Path) -> None:
     influx.close()
 
 
-def test_nonsense_is_passed_over_by_name(stack: Stack, tmp_path: Path) -> None:
+def test_nonsense_is_passed_over_by_name(kafka: str, tmp_path: Path) -> None:
     folder = tmp_path / "store"
-    with recording(stack, tmp_path, REWATCH_STORE="duckdb", REWATCH_STORE_DIR=str(folder)) as running:
+    with recording(kafka, tmp_path, REWATCH_STORE="duckdb", REWATCH_STORE_DIR=str(folder)) as running:
         process = running.start()
         running.send(event("before"))
         for value in (b"not json", b"\xff\x00", b"", None, b'{"id":1}', b"[" * 5000):

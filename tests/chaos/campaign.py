@@ -54,10 +54,9 @@ class Campaign:
         strikes: int,
         stop_seconds: float,
         faults: Sequence[str] = tuple(FAULTS),
-        brokers: int = 3,
     ) -> None:
         self._repository, self._seconds, self._strikes = repository, seconds, strikes
-        self._stop_seconds, self._brokers = stop_seconds, brokers
+        self._stop_seconds = stop_seconds
         self._faults = list(faults)
         self._waiting: list[str] = []
         self._scene = build(seconds, time.time_ns() - 3600 * 1_000_000_000)
@@ -76,13 +75,14 @@ class Campaign:
         assert self._undisturbed.complaints == []
         return len(self._undisturbed.rows)
 
-    def disturbed(self, seed: int, said: Callable[[str], None]) -> Run:
+    def disturbed(self, seed: int, said: Callable[[str], None], brokers: int = 3, surely: str | None = None) -> Run:
+        """`surely`: the fault that strikes first."""
         assert self._undisturbed is not None
         dice = random.Random(seed)
         run = Run(seed)
         begun = time.monotonic()
-        with self._stack(self._brokers, SERVERS) as stack:
-            processes = Processes(stack, ROLES, {"REWATCH_REPLICATION_FACTOR": str(self._brokers)})
+        with self._stack(brokers, SERVERS) as stack:
+            processes = Processes(stack, ROLES, {"REWATCH_REPLICATION_FACTOR": str(brokers)})
             processes.start()
             bootstrap = stack.addresses.kafka_bootstrap
             witness = Witness(bootstrap)
@@ -92,7 +92,7 @@ class Campaign:
                 live = Source(f"{stack.addresses.rtsp_url}/{LIVE}")
                 write_cameras(bootstrap, [CameraSpec(LIVE, live, self._scene.live_analysis)], [])
                 playing.start()
-                self._strike(Arena(stack, processes, witness, dice, self._stop_seconds), run, said)
+                self._strike(Arena(stack, processes, witness, dice, self._stop_seconds), run, said, surely)
                 playing.join()
                 write_cameras(bootstrap, [], [LIVE])
                 assert playing.undelivered == 0
@@ -114,15 +114,15 @@ class Campaign:
             services=servers, model_repository=self._repository, models=(MODEL,), brokers=brokers, mounts=mounts
         )
 
-    def _strike(self, arena: Arena, run: Run, said: Callable[[str], None]) -> None:
+    def _strike(self, arena: Arena, run: Run, said: Callable[[str], None], first: str | None) -> None:
         """Faults may overlap, but those that touch the same thing."""
         dice, begun = arena.dice, time.monotonic()
         locks = {touches(name): threading.Lock() for name in FAULTS}
         failures: list[BaseException] = []
         threads = []
         moments = sorted(dice.uniform(2.0, max(3.0, self._seconds - 4.0)) for _ in range(self._strikes))
-        for moment in moments:
-            name = self._next(dice)
+        for number, moment in enumerate(moments):
+            name = first if first and number == 0 else self._next(dice)
             own = Arena(arena.stack, arena.processes, arena.witness, random.Random(dice.random()), self._stop_seconds)
 
             def struck(cameras: Sequence[str], name: str = name) -> None:
@@ -186,8 +186,8 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float]:
     return {"n": len(seconds), "p50": round(middle, 2), "p95": round(high, 2)}
 
 
-def repository(folder: Path) -> Path:
-    """A model repository with the bundled detector alone."""
+def repository(folder: Path, model: str = MODEL) -> Path:
+    """A model repository with one bundled detector alone."""
     root = Path(__file__).resolve().parents[2]
-    shutil.copytree(root / "triton_models" / MODEL, folder / MODEL)
+    shutil.copytree(root / "triton_models" / model, folder / model)
     return folder

@@ -66,9 +66,10 @@ def worker_killed(arena: Arena) -> None:
 def worker_told_to_end(arena: Arena) -> None:
     victim = arena.worker()
     cameras = arena.cameras_of(victim)
-    victim.process.send_signal(signal.SIGTERM)
+    process = victim.process
+    process.send_signal(signal.SIGTERM)
     arena.struck(cameras)
-    victim.process.wait(30)
+    process.wait(30)
     arena.pause(0.0, 1.0)
     _back(victim)
 

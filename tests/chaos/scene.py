@@ -19,7 +19,7 @@ from schemas.topics import FRAMES, PARTITIONS
 from simulator.spec import spec
 from tests.vision.video import demux
 
-MODEL: Final = "junction-yolo"
+MODEL: Final = "junction-yolo-int8"
 FPS: Final = 15
 SIZE: Final = (640, 360)
 SECOND_NS: Final = 1_000_000_000

@@ -15,6 +15,7 @@ from cli.main import build
 from gateway import moment
 from gateway.api import ReplayWanted
 from gateway.app import build_app
+from gateway.experiment_api import ExperimentWanted
 from runtime.config import Settings
 from schemas.topics import TOPICS
 from tests.docs.commands import Command, commands
@@ -65,7 +66,7 @@ def test_the_check_itself_finds_mistakes(words: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("command", MAKE, ids=str)
 def test_the_makefile_has_the_target(command: Command) -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     variables = set(re.findall(r"^([A-Z_]+) \?=", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for word in command.argv[1:]:
         name, assigned, _ = word.partition("=")
@@ -109,11 +110,14 @@ def _paths() -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("command", commands("curl"), ids=str)
 def test_the_gateway_has_what_curl_asks_for(command: Command) -> None:
     address = urllib.parse.urlsplit(command.argv[-1])
-    method = "post" if {"-F", "-d"} & set(command.argv) else "get"
-    operation = _paths()[address.path][method]
+    method = "post" if {"-F", "-d"} & set(command.argv) else "delete" if "DELETE" in command.argv else "get"
+    path = address.path.replace("/trial", "/{name}")
+    operation = _paths()[path][method]
     known = {parameter["name"] for parameter in operation.get("parameters", [])}
     assert set(urllib.parse.parse_qs(address.query)) <= known
-    if "-d" in command.argv:
+    if "-d" in command.argv and path == "/experiments":
+        ExperimentWanted.model_validate_json(command.argv[command.argv.index("-d") + 1])
+    elif "-d" in command.argv:
         wanted = ReplayWanted.model_validate_json(command.argv[command.argv.index("-d") + 1])
         assert moment.parse(wanted.from_, 0, "from") < moment.parse(wanted.to, 0, "to")
     elif method == "post":

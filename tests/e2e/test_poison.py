@@ -32,7 +32,7 @@ from schemas.partition import partition_of
 from schemas.topics import CHECKPOINTS, FRAMES, LEDGER, PARTITIONS, TOPICS
 from schemas.windows import WindowState
 from tests.e2e.poisoned import CAMERA, GOP, INDEX, command
-from tests.replay.camera_log import SECOND_NS, failed_frames, publish, records
+from tests.replay.camera_log import MODEL, SECOND_NS, failed_frames, publish, records
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -120,7 +120,7 @@ def checkpointed(bootstrap: str) -> set[int]:
 
 
 @pytest.fixture(scope="module")
-def scene(models: Path) -> Iterator[Scene]:
+def scene() -> Iterator[Scene]:
     begin_ns = time.time_ns() - 600 * SECOND_NS
     pairs = zip(records(CAMERA, SECONDS, begin_ns), records(NEIGHBOUR, SECONDS, begin_ns), strict=True)
     log: list[LogRecord] = [unit for pair in pairs for unit in pair]
@@ -129,7 +129,7 @@ def scene(models: Path) -> Iterator[Scene]:
         for number, unit in enumerate(log)
         if isinstance(unit, AccessUnit) and (unit.camera, unit.gop, unit.index) == (CAMERA, GOP, INDEX)
     )
-    with Stack(services=("kafka", "triton"), model_repository=models, models=("junction-yolo",)) as stack:
+    with Stack(services=("kafka", "triton"), models=(MODEL,)) as stack:
         bootstrap = stack.addresses.kafka_bootstrap
         create_topics(bootstrap, TOPICS, 1)
         scene = Scene(stack, begin_ns, [])

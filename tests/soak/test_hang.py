@@ -14,7 +14,7 @@ from runtime.kafka import create_topics
 from schemas.messages import AccessUnit, Checkpoint
 from schemas.topics import CHECKPOINTS, TOPICS
 from tests.e2e.poisoned import CAMERA, GOP, INDEX, command
-from tests.replay.camera_log import SECOND_NS, publish, records
+from tests.replay.camera_log import MODEL, SECOND_NS, publish, records
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0)]
 
@@ -25,8 +25,7 @@ SECONDS = 24
 def test_a_worker_that_hangs_ends_itself() -> None:
     log = records(CAMERA, SECONDS, time.time_ns() - 600 * SECOND_NS)
     where = [(unit.gop, unit.index) for unit in log if isinstance(unit, AccessUnit)].index((GOP, INDEX))
-    repository = ROOT / "triton_models"
-    with Stack(services=("kafka", "triton"), model_repository=repository, models=("junction-yolo",)) as stack:
+    with Stack(services=("kafka", "triton"), models=(MODEL,)) as stack:
         bootstrap = stack.addresses.kafka_bootstrap
         create_topics(bootstrap, TOPICS, 1)
         environment = {

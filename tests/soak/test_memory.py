@@ -56,7 +56,7 @@ def test_memory_stays_flat_with_two_cameras() -> None:
             restarted = [name for name in OURS if not system.stack.service(name).running]
             assert not restarted
         write_cameras(bootstrap, [], [clip.view.camera for clip in rendered])
-        await_ends(bootstrap, {clip.view.camera for clip in rendered})
+        await_ends(system, {clip.view.camera for clip in rendered})
         frames = frames_by_camera(read_all(bootstrap, [LEDGER.name]))
     Path("build").mkdir(exist_ok=True)
     Path("build/soak.json").write_text(json.dumps({"minutes": MINUTES, "rss_bytes": samples}))

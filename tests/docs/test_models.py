@@ -1,0 +1,35 @@
+"""docs/models.md is what the cards say."""
+
+import msgspec
+
+from tests.rules.repository import ROOT
+from training.fusion.report import Int8Report
+from training.fusion.report import Report as FusionReport
+from training.inspection.judging import Report
+from training.model_card import read_card
+from training.model_page import PAGE, page
+from training.temporal.report import AIM, ALL
+from training.temporal.report import Report as TemporalReport
+
+
+def test_the_page_is_made_of_the_cards() -> None:
+    assert PAGE.read_text() == page(ROOT / "triton_models"), "run `make models-report`"
+
+
+def test_a_missed_aim_is_called_missed() -> None:
+    facts = read_card(ROOT / "triton_models/inspection-screen/card.json").facts
+    rates = msgspec.json.decode(facts["result"], type=Report).cascade
+    missed = (rates.passed < 0.9) + (rates.missed >= 0.005) + (rates.milliseconds > 30)
+    quick = msgspec.json.decode(read_card(ROOT / "triton_models/junction-yolo-int8/card.json").facts["quantization"])
+    missed += (quick["times_faster"] < 2) + (quick["before"] - quick["after"] >= 0.01)
+    fusion = ROOT / "triton_models/junction-activity-int8/card.json"
+    if fusion.exists():
+        facts = read_card(fusion).facts
+        fused = msgspec.json.decode(facts["result"], type=FusionReport)
+        int8 = msgspec.json.decode(facts["quantization"], type=Int8Report)
+        missed += (fused.gain.low <= 0) + (int8.resnet.times_faster < 3) + (int8.lost > 0.01)
+    temporal = ROOT / "triton_models/junction-temporal/card.json"
+    if temporal.exists():
+        found = msgspec.json.decode(read_card(temporal).facts["result"], type=TemporalReport).parts[ALL].gain50
+        missed += (found.share < AIM) + (found.low <= 0)
+    assert PAGE.read_text().count("is **missed**") == missed

@@ -2,8 +2,9 @@
 
 Triton finds it by its folder's name (`backend: "onnxruntime"`). Any number of inputs and outputs; `instance_group
 count` makes one process per instance; parameters `intra_op_thread_count` (1) and `inter_op_thread_count` (1) as in the
-C++ backend. Requests that the dynamic batcher hands over together run one after the other: on a CPU a joint batch is no
-faster, the memory of the largest one stays, and its company would have a say in a result.
+C++ backend. Accelerators that want a GPU are passed over, with a line in the log: the network runs in float32, as it
+is. Requests that the dynamic batcher hands over together run one after the other: on a CPU a joint batch is no faster,
+the memory of the largest one stays, and its company would have a say in a result.
 
 A model that can't be served is refused when it is loaded, with what is wrong in the message: missing or corrupt
 file, inputs or outputs whose names, types or dimensions differ from config.pbtxt.
@@ -37,6 +38,11 @@ _TENSOR_TYPES = {
 def _parameter(config: dict[str, Any], name: str, default: int) -> int:
     text = config.get("parameters", {}).get(name, {}).get("string_value", "")
     return int(text) if text else default
+
+
+def _gpu_accelerators(config: dict[str, Any]) -> list[str]:
+    accelerators = config.get("optimization", {}).get("execution_accelerators", {})
+    return [each["name"] for each in accelerators.get("gpu_execution_accelerator", [])]
 
 
 def _differences(declared: list[dict[str, Any]], nodes: list[Any], batched: bool) -> list[str]:
@@ -83,6 +89,8 @@ class TritonPythonModel:
             self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise pb.TritonModelException(f"{where}: {path.name} is not a usable ONNX model: {error}") from error
+        if accelerators := _gpu_accelerators(config):
+            pb.Logger.log_warn(f"{where}: no GPU here, so without {', '.join(accelerators)}: float32 on the CPU")
         batched = config.get("max_batch_size", 0) > 0
         declared = [tensor["name"] for tensor in config["input"]]
         wrong = _differences(config["input"], self._session.get_inputs(), batched)

@@ -5,10 +5,13 @@ Triton before 25.04 can end with a segmentation fault when a gRPC request is can
 """
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+
+GIVE_UP_SECONDS: Final = 300.0
+"""The deadline of a request that nobody waits for any more: what a server that hangs holds of them stays bounded."""
 
 
 class InFlight:
@@ -17,15 +20,19 @@ class InFlight:
         self._seconds = seconds
         self._requests: set[asyncio.Task[Any]] = set()
 
-    async def answer(self, request: Coroutine[Any, Any, T]) -> T:
+    async def answer(self, request: Coroutine[Any, Any, T], left: Callable[[], None] = lambda: None) -> T:
         """What the request returns or raises. Raises TimeoutError when it takes too long.
 
-        Whoever gives up waiting leaves it under way: it ends by itself."""
+        Whoever gives up waiting leaves it under way: it ends by itself. `left` is called then."""
         task = asyncio.create_task(request)
         self._requests.add(task)
         task.add_done_callback(self._over)
-        # unlike `wait_for`, it leaves the task alone when it is cancelled or has waited long enough
-        await asyncio.wait((task,), timeout=self._seconds)
+        try:
+            # unlike `wait_for`, it leaves the task alone when it is cancelled or has waited long enough
+            await asyncio.wait((task,), timeout=self._seconds)
+        finally:
+            if not task.done():
+                left()
         if not task.done():
             raise TimeoutError(f"no answer within {self._seconds:.0f} s")
         return task.result()

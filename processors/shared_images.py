@@ -4,78 +4,115 @@ import asyncio
 import contextlib
 import os
 import secrets
+from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
+from typing import Final
 
-import msgspec
 import numpy as np
 import tritonclient.grpc.aio as triton
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
+REGISTER_SECONDS: Final = 30.0
 
-class Slot(msgspec.Struct, frozen=True):
-    region: str
-    index: int
-    offset: int
-    """bytes from the region's start"""
+
+@dataclass(eq=False)
+class Slot:
+    """Room for one image: a region of shared memory that the server knows by its name."""
+
+    region: str = ""
+    memory: SharedMemory | None = None
+    """None before the first image"""
+    told: int | None = None
+    """in which of the server's lives it was told of the region; -1 while that is not certain"""
 
 
 class SharedImages:
-    """A region of equal slots. It is made at the first image, and made anew when a larger image comes."""
+    """So many slots. A slot's region is made at its first image, and made anew when a larger one comes.
+
+    The server reads a region until it has answered: a slot whose request nobody waits for any more is replaced, and
+    taken away only when that request has ended."""
 
     def __init__(self, slots: int) -> None:
-        self._slots = slots
-        self._memory: SharedMemory | None = None
-        self._region = ""
-        self._size = 0
-        self._registered = False
-        self._free: asyncio.Queue[Slot] = asyncio.Queue()
-        self._registering = asyncio.Lock()
+        # the one that was used last, first: few are ever made while few are wanted at a time
+        self._free: asyncio.LifoQueue[Slot] = asyncio.LifoQueue()
+        for _ in range(slots):
+            self._free.put_nowait(Slot())
+        self._made: set[Slot] = set()
+        self._left: set[Slot] = set()
+        self._life = 0
 
     async def place(self, client: triton.InferenceServerClient, image: NDArray[np.uint8]) -> Slot:
         """Copies the image; waits while all slots are taken. Raises what registering raises."""
-        await self._ensure(client, image.nbytes)
         slot = await self._free.get()
-        while slot.region != self._region:
-            slot = await self._free.get()
-        assert self._memory is not None
-        np.ndarray(image.shape, np.uint8, self._memory.buf, slot.offset)[:] = image
+        try:
+            memory = slot.memory
+            if memory is None or memory.size < image.nbytes:
+                await self._close(client, slot)
+                memory = self._make(slot, image.nbytes)
+            await self._tell(client, slot, memory)
+        except BaseException:
+            self._free.put_nowait(slot)
+            raise
+        np.ndarray(image.shape, np.uint8, memory.buf)[:] = image
         return slot
 
-    def release(self, slot: Slot) -> None:
-        if slot.region == self._region:
+    async def release(self, client: triton.InferenceServerClient, slot: Slot) -> None:
+        """The server has answered, or refused."""
+        if slot in self._left:
+            self._left.discard(slot)
+            await self._close(client, slot)
+        else:
             self._free.put_nowait(slot)
 
+    def leave(self, slot: Slot) -> None:
+        """Nobody waits for its request any more, which may go on for long: another takes its place."""
+        self._left.add(slot)
+        self._free.put_nowait(Slot())
+
     def forget(self) -> None:
-        """The server does not know the region any more: register it again before the next use."""
-        self._registered = False
+        """The server does not know the regions any more: each is registered again before its next use."""
+        self._life += 1
 
     async def stop(self, client: triton.InferenceServerClient) -> None:
-        if self._registered:
-            with contextlib.suppress(InferenceServerException):
-                await client.unregister_system_shared_memory(self._region)
-        self._drop()
+        """What the server may still be reading stays mapped there, and goes when it ends."""
+        while not self._free.empty():
+            await self._close(client, self._free.get_nowait())
+        for slot in tuple(self._made):
+            self._unlink(slot)
 
-    async def _ensure(self, client: triton.InferenceServerClient, size: int) -> None:
-        if self._registered and size <= self._size:
+    def _make(self, slot: Slot, size: int) -> SharedMemory:
+        slot.region = f"rewatch-{os.getpid()}-{secrets.token_hex(4)}"
+        slot.memory = SharedMemory(slot.region, create=True, size=size)
+        self._made.add(slot)
+        return slot.memory
+
+    async def _tell(self, client: triton.InferenceServerClient, slot: Slot, memory: SharedMemory) -> None:
+        if slot.told == self._life:
             return
-        async with self._registering:
-            if self._memory is None or size > self._size:
-                self._drop()
-                self._region = f"rewatch-{os.getpid()}-{secrets.token_hex(4)}"
-                self._memory = SharedMemory(self._region, create=True, size=size * self._slots)
-                self._size, self._registered = size, False
-                self._free = asyncio.Queue()
-                for index in range(self._slots):
-                    self._free.put_nowait(Slot(self._region, index, index * size))
-            if not self._registered:
-                with contextlib.suppress(InferenceServerException):
-                    await client.unregister_system_shared_memory(self._region)
-                await client.register_system_shared_memory(self._region, f"/{self._region}", self._size * self._slots)
-                self._registered = True
+        life = self._life
+        if slot.told is not None:
+            # it may know it all the same, and refuses to be told twice
+            await self._unregister(client, slot)
+        slot.told = -1
+        await client.register_system_shared_memory(
+            slot.region, f"/{slot.region}", memory.size, client_timeout=REGISTER_SECONDS
+        )
+        slot.told = life
 
-    def _drop(self) -> None:
-        if self._memory is not None:
-            memory, self._memory = self._memory, None
+    async def _close(self, client: triton.InferenceServerClient, slot: Slot) -> None:
+        if slot.told is not None:
+            await self._unregister(client, slot)
+        self._unlink(slot)
+
+    def _unlink(self, slot: Slot) -> None:
+        self._made.discard(slot)
+        slot.told = None
+        if slot.memory is not None:
+            memory, slot.memory = slot.memory, None
             memory.close()
             memory.unlink()
+
+    async def _unregister(self, client: triton.InferenceServerClient, slot: Slot) -> None:
+        with contextlib.suppress(InferenceServerException):
+            await client.unregister_system_shared_memory(slot.region, client_timeout=REGISTER_SECONDS)

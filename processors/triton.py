@@ -1,6 +1,7 @@
 """The detector port on NVIDIA Triton: KServe v2 over gRPC, the image through system shared memory on one host."""
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
 from processors.errors import NotServedError, RetryError, WindowFailedError
-from processors.in_flight import InFlight
+from processors.in_flight import GIVE_UP_SECONDS, InFlight
 from processors.ports import Inference, ModelContract, Observation, SceneContract
-from processors.shared_images import SharedImages
+from processors.shared_images import SharedImages, Slot
 from processors.triton_scene import observed, scene_contract
 from runtime.logging import logger
 from runtime.metrics import WORKER_RETRIES
@@ -25,6 +26,9 @@ T = TypeVar("T")
 INFER_TIMEOUT_SECONDS: Final = 30.0
 """A detector answers within a hundredth of this, on a loaded core within a tenth. Longer means that a stub is stuck.
 One that is only slow must not be taken for it: cameras would wait for a model that is loaded again for nothing."""
+
+LOAD_SECONDS: Final = 60.0
+"""A TensorRT engine that is built at the first loading takes longer; then the next try finds it being loaded."""
 
 DRAIN_SECONDS: Final = 5.0
 """At the end, for what is under way."""
@@ -82,6 +86,7 @@ class TritonDetector:
         self._contracts: dict[tuple[str, str], tuple[float, ModelContract]] = {}
         self._scenes: dict[str, tuple[float, SceneContract]] = {}
         self._loading: dict[str, asyncio.Lock] = {}
+        self._revived: dict[str, float] = {}
         self._in_flight = InFlight(answer_seconds)
         self.healthy = True
         """False while inferences are being repeated"""
@@ -107,13 +112,13 @@ class TritonDetector:
         async def once() -> Inference:
             nonlocal asked
             try:
-                return await self._in_flight.answer(self._infer_once(asked, image))
+                return await self._infer_once(asked, image)
             except InferenceServerException as error:
                 live = await self._succeeding(asked, error)
                 if live is None:
                     raise
                 asked = live
-                return await self._in_flight.answer(self._infer_once(asked, image))
+                return await self._infer_once(asked, image)
 
         return await self._patiently(contract.name, once)
 
@@ -174,19 +179,30 @@ class TritonDetector:
         return live
 
     async def _infer_once(self, contract: ModelContract, image: NDArray[np.uint8]) -> Inference:
-        wanted = [triton.InferRequestedOutput("detections")]
+        images = self._images
+        if images is None:
+            return await self._in_flight.answer(self._inferred(contract, image, None))
+        # a place for the image is waited for here, where giving up hurts nobody
+        slot = await images.place(self._client, image)
+        return await self._in_flight.answer(self._inferred(contract, image, slot), lambda: images.leave(slot))
+
+    async def _inferred(self, contract: ModelContract, image: NDArray[np.uint8], slot: Slot | None) -> Inference:
         tensor = triton.InferInput("image", [1, *image.shape], "UINT8")
-        slot = None
+        if slot is None:
+            tensor.set_data_from_numpy(image[np.newaxis])
+        else:
+            tensor.set_shared_memory(slot.region, image.nbytes)
         try:
-            if self._images is None:
-                tensor.set_data_from_numpy(image[np.newaxis])
-            else:
-                slot = await self._images.place(self._client, image)
-                tensor.set_shared_memory(slot.region, image.nbytes, slot.offset)
-            result = await self._client.infer(contract.name, [tensor], model_version=contract.version, outputs=wanted)
+            result = await self._client.infer(
+                contract.name,
+                [tensor],
+                model_version=contract.version,
+                outputs=[triton.InferRequestedOutput("detections")],
+                client_timeout=GIVE_UP_SECONDS,
+            )
         finally:
             if slot is not None and self._images is not None:
-                self._images.release(slot)
+                await self._images.release(self._client, slot)
         rows = result.as_numpy("detections")
         if rows is None or rows.ndim != 3 or rows.shape[0] != 1 or rows.shape[2] != 6:
             shape = None if rows is None else rows.shape
@@ -212,13 +228,14 @@ class TritonDetector:
         """Repeats with growing, jittered pauses while Triton is away; revives a model whose process has died."""
         pause, tries, loads = 0.05, 0, 0
         while True:
+            asked = asyncio.get_running_loop().time()
             try:
                 answer = await call()
                 self.healthy = True
                 return answer
             except (InferenceServerException, grpc.RpcError, TimeoutError, OSError) as error:
                 try:
-                    loads += await self._judge(model, error, loads)
+                    loads += await self._judge(model, error, asked, loads)
                 except RetryError as retry:
                     self.healthy = False
                     WORKER_RETRIES.labels("triton").inc()
@@ -228,9 +245,9 @@ class TritonDetector:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, _MAX_PAUSE_SECONDS)
 
-    async def _judge(self, model: str, error: Exception, loads: int) -> int:
+    async def _judge(self, model: str, error: Exception, asked: float, loads: int) -> int:
         """Raises RetryError or WindowFailedError; returns when the cause was mended and the call may be repeated: how
-        often the model was loaded for that. `loads`: how often before."""
+        often the model was loaded for that. `asked`: when, on the loop's clock; `loads`: how often before."""
         text = str(error)
         status = error.status() if isinstance(error, InferenceServerException) else ""
         status = str(status or "").removeprefix("StatusCode.")
@@ -240,7 +257,7 @@ class TritonDetector:
             self._images.forget()
             raise RetryError("triton", text) from error
         if "stub process" in lowered or status == "DEADLINE_EXCEEDED" or isinstance(error, TimeoutError):
-            await self._revive(model)
+            await self._revive(model, asked)
             raise RetryError("triton", text) from error
         if status == "NOT_FOUND" or any(sign in lowered for sign in _NOT_SERVED):
             await self._load(model)
@@ -251,31 +268,32 @@ class TritonDetector:
             raise RetryError("triton", text or type(error).__name__) from error
         raise WindowFailedError(f"model {model}: {text}") from error
 
-    async def _revive(self, model: str) -> None:
+    async def _revive(self, model: str, asked: float) -> None:
         """Every health endpoint keeps saying ready after a model's process has died: unload and load it."""
-        lock = self._loading.setdefault(model, asyncio.Lock())
-        if lock.locked():
-            async with lock:
+        async with self._loading.setdefault(model, asyncio.Lock()):
+            if asked < self._revived.get(model, -math.inf):
+                # nothing is known of the process that answers now
                 return
-        async with lock:
             # other workers have noticed at the same moment: one of them is enough
             await asyncio.sleep(random.uniform(0.0, 0.2))
             try:
-                if not await self._client.is_model_ready(model):
+                if not await self._client.is_model_ready(model, client_timeout=LOAD_SECONDS):
                     return
                 _log.warning("model process is dead, loading it again", model=model)
-                await self._client.unload_model(model)
-                await self._client.load_model(model)
+                await self._client.unload_model(model, client_timeout=LOAD_SECONDS)
+                await self._client.load_model(model, client_timeout=LOAD_SECONDS)
             except InferenceServerException as error:
                 _log.warning("model could not be loaded again", model=model, why=str(error))
+            finally:
+                self._revived[model] = asyncio.get_running_loop().time()
 
     async def _load(self, model: str) -> None:
         """Raises WindowFailedError when Triton answers that the model cannot be loaded."""
         async with self._loading.setdefault(model, asyncio.Lock()):
             try:
-                if await self._client.is_model_ready(model):
+                if await self._client.is_model_ready(model, client_timeout=LOAD_SECONDS):
                     return
-                await self._client.load_model(model)
+                await self._client.load_model(model, client_timeout=LOAD_SECONDS)
             except InferenceServerException as error:
                 status = str(error.status() or "").removeprefix("StatusCode.")
                 if status in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):

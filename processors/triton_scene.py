@@ -7,6 +7,7 @@ import tritonclient.grpc.aio as triton
 from numpy.typing import NDArray
 
 from processors.errors import WindowFailedError
+from processors.in_flight import GIVE_UP_SECONDS
 from processors.ports import Observation, SceneContract
 
 _INPUTS: Final = {"image": "UINT8", "h": "FP32", "c": "FP32"}
@@ -52,6 +53,7 @@ async def observed(
         tensors,
         model_version=contract.version,
         outputs=[triton.InferRequestedOutput(name) for name in _OUTPUTS],
+        client_timeout=GIVE_UP_SECONDS,
     )
     rows = [result.as_numpy(name) for name in _OUTPUTS]
     for name, row, size in zip(_OUTPUTS, rows, (len(contract.labels), contract.state, contract.state), strict=True):

@@ -109,7 +109,7 @@ def standing_still(stack: Stack) -> Iterator[set[int]]:
     finally:
         for pid in stuck:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+                os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("shared_memory", [True, False], ids=["shared-memory", "grpc"])

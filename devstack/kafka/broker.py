@@ -83,12 +83,16 @@ class Broker(Service):
             self._format()
 
     def _format(self) -> None:
-        """As Kafka's own tool has done it when Kafka was installed: half of what a start would take besides."""
-        shutil.copytree(self._template, self._log_folder)
-        meta = self._log_folder / "meta.properties"
+        """As Kafka's own tool has done it when Kafka was installed; the tool would take a second of each start."""
+        made = self._log_folder.with_name(f"{self._log_folder.name}.new")
+        shutil.rmtree(made, ignore_errors=True)
+        shutil.copytree(self._template, made)
+        meta = made / "meta.properties"
         own = {"node.id": str(self.node), "directory.id": _encoded(uuid.uuid4())}
         lines = [line for line in meta.read_text().splitlines() if line.partition("=")[0] not in own]
         meta.write_text("".join(f"{line}\n" for line in [*lines, *(f"{key}={value}" for key, value in own.items())]))
+        # whole or not at all: half a folder would pass for one that is formatted
+        made.rename(self._log_folder)
 
     def keep_format(self) -> None:
         """For later brokers, before this one's first start is over."""

@@ -55,6 +55,27 @@ def test_two_brokers_are_refused(tmp_path: Path) -> None:
         cluster(tmp_path, tmp_path, 2)
 
 
+def test_each_broker_is_formatted_as_itself(tmp_path: Path) -> None:
+    jars = tmp_path / "jars"
+    (jars / "formatted").mkdir(parents=True)
+    (jars / "formatted" / "meta.properties").write_text("version=1\nnode.id=1\ndirectory.id=first\ncluster.id=c\n")
+    brokers = cluster(tmp_path, jars, 3)
+    found = []
+    for broker in brokers:
+        broker.data.mkdir(parents=True)
+        # what one that was killed while it was at it left behind
+        (broker.data / "log.new").mkdir()
+        broker.prepare()
+        lines = (broker.data / "log" / "meta.properties").read_text().splitlines()
+        found.append(dict(line.split("=") for line in lines))
+        assert [path.name for path in broker.data.iterdir() if path.is_dir()] == ["log"]
+    assert [meta["node.id"] for meta in found] == ["1", "2", "3"]
+    assert {meta["cluster.id"] for meta in found} == {"c"}
+    assert len({meta["directory.id"] for meta in found} | {"first"}) == 4
+    brokers[0].prepare()
+    assert found[0]["directory.id"] in (brokers[0].data / "log" / "meta.properties").read_text(), "formatted once"
+
+
 def test_a_changed_missing_or_foreign_jar_is_found(tmp_path: Path) -> None:
     (tmp_path / "a.jar").write_bytes(b"a")
     (tmp_path / "foreign.jar").write_bytes(b"")

@@ -12,12 +12,12 @@ from rich.table import Table
 
 from cli.reach import reached
 from ingest.camera_file import CameraFileError, load_cameras
-from ingest.camera_topic import CameraTopicError, read_cameras, write_cameras
+from ingest.camera_topic import Cameras, CameraTopicError, NoCameraTopic, read_cameras, write_cameras
 from ingest.service import build_service
 from ingest.source import name_of
 from runtime.config import Settings
 from runtime.logging import configure
-from schemas.analysis import CameraSpec
+from schemas.analysis import CameraSpec, Experiment
 
 cameras = typer.Typer(name="cameras", help="The cameras that the running system watches.", no_args_is_help=True)
 
@@ -50,6 +50,21 @@ def _fail(error: Exception) -> typer.Exit:
     return typer.Exit(1)
 
 
+def _known(bootstrap: str) -> Cameras:
+    try:
+        return read_cameras(bootstrap)
+    except NoCameraTopic:
+        return {}
+
+
+def _tell_who_left(before: Cameras, written: list[CameraSpec]) -> None:
+    """A comparison of models that goes on without one of its cameras is worth a word."""
+    for spec in written:
+        part = before[spec.id].experiment if spec.id in before else msgspec.UNSET
+        if isinstance(part, Experiment) and spec.experiment != part:
+            typer.echo(f"{spec.id} takes no part in the experiment {part.name} any more", err=True)
+
+
 @cameras.command("add")
 def add(
     camera: Annotated[str, typer.Argument(help="The camera's id.")],
@@ -68,11 +83,15 @@ def add(
         "analysis": {"model": model} if model else {},
         "labels": {"ingest": group} if group else {},
     }
+    bootstrap = _bootstrap(kafka)
     try:
-        write_cameras(_bootstrap(kafka), [msgspec.convert(spec, CameraSpec)], [])
+        wanted = [msgspec.convert(spec, CameraSpec)]
+        known = _known(bootstrap)
+        write_cameras(bootstrap, wanted, [])
     except (msgspec.ValidationError, CameraTopicError) as error:
         raise _fail(error) from error
     typer.echo(f"{camera} added")
+    _tell_who_left(known, wanted)
 
 
 @cameras.command("apply")
@@ -87,12 +106,13 @@ def apply(
     bootstrap = _bootstrap(kafka)
     try:
         specs = load_cameras(file)
-        known = read_cameras(bootstrap) if prune else {}
-        gone = sorted(set(known) - {spec.id for spec in specs})
+        known = _known(bootstrap)
+        gone = sorted(set(known) - {spec.id for spec in specs}) if prune else []
         write_cameras(bootstrap, specs, gone)
     except (CameraFileError, CameraTopicError) as error:
         raise _fail(error) from error
     typer.echo(f"{len(specs)} cameras applied, {len(gone)} removed")
+    _tell_who_left(known, specs)
 
 
 @cameras.command("list")

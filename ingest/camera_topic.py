@@ -22,6 +22,10 @@ class CameraTopicError(Exception):
     """The topic could not be read or written."""
 
 
+class NoCameraTopic(CameraTopicError):
+    """Nobody has ever written a camera."""
+
+
 def apply_record(cameras: Cameras, key: bytes | None, value: bytes | None) -> None:
     """Changes `cameras` as the record says. Raises ValueError, with nothing changed, for one that says nothing."""
     camera = (key or b"").decode("utf-8", "replace")
@@ -114,7 +118,7 @@ def read_cameras(bootstrap: str, timeout: float = 15.0) -> Cameras:
             elif error.code() == KafkaError._PARTITION_EOF:
                 return cameras
             elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise CameraTopicError(f"there is no topic {CAMERAS.name} on {bootstrap}")
+                raise NoCameraTopic(f"there is no topic {CAMERAS.name} on {bootstrap}")
         raise CameraTopicError(f"Kafka at {bootstrap} did not answer within {timeout:.0f} s")
     finally:
         consumer.close()

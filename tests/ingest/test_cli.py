@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 from cli.ingest import cameras
 from devstack.ports import free_port
+from ingest.camera_topic import write_cameras
+from schemas.analysis import CameraSpec, Experiment, Source
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
@@ -56,6 +58,19 @@ def test_apply(kafka: str, name: str, tmp_path: Path) -> None:
     assert refused.exit_code == 1
     assert f"{file}:3: cameras[1].source.url: " in refused.output
     assert listed(kafka) == before, "with a mistake in the file nothing is changed"
+    run.invoke(cameras, ["remove", name, "--kafka", kafka])
+
+
+def test_a_camera_that_leaves_a_comparison_is_named(kafka: str, name: str, tmp_path: Path) -> None:
+    part = CameraSpec(name, Source("/x"), experiment=Experiment("trial", "b", "m", "n"))
+    file = tmp_path / "cameras.yaml"
+    file.write_text(f"cameras:\n  - {{id: {name}, source: {{url: /x}}}}\n")
+    for arguments in (["add", name, "/x"], ["apply", str(file)]):
+        write_cameras(kafka, [part], [])
+        done = run.invoke(cameras, [*arguments, "--kafka", kafka])
+        assert done.exit_code == 0
+        assert done.stderr == f"{name} takes no part in the experiment trial any more\n"
+        assert run.invoke(cameras, [*arguments, "--kafka", kafka]).stderr == ""
     run.invoke(cameras, ["remove", name, "--kafka", kafka])
 
 

@@ -97,14 +97,18 @@ class CameraTopic:
 
 
 def read_cameras(bootstrap: str, timeout: float = 15.0) -> Cameras:
-    """All cameras as they are now. Raises CameraTopicError when Kafka does not answer in time."""
+    """All cameras as they are now. Raises NoCameraTopic, and CameraTopicError when Kafka does not answer in time."""
     cameras: Cameras = {}
     consumer = kafka.consumer(
         bootstrap, "rewatch-cameras", **{"auto.offset.reset": "earliest", "fetch.wait.max.ms": 10}
     )
+    deadline = time.monotonic() + timeout
     try:
+        # a consumer that is sent to a topic that is not there says nothing for half a minute
+        lacking = consumer.list_topics(CAMERAS.name, timeout).topics[CAMERAS.name].error
+        if lacking is not None and lacking.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise NoCameraTopic(f"there is no topic {CAMERAS.name} on {bootstrap}")
         consumer.assign([TopicPartition(CAMERAS.name, 0, OFFSET_BEGINNING)])
-        deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             message = consumer.poll(0.2)
             if message is None:
@@ -117,9 +121,9 @@ def read_cameras(bootstrap: str, timeout: float = 15.0) -> Cameras:
                     logger("camera-topic").error("camera record ignored", offset=message.offset(), error=str(why))
             elif error.code() == KafkaError._PARTITION_EOF:
                 return cameras
-            elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise NoCameraTopic(f"there is no topic {CAMERAS.name} on {bootstrap}")
         raise CameraTopicError(f"Kafka at {bootstrap} did not answer within {timeout:.0f} s")
+    except KafkaException as error:
+        raise CameraTopicError(f"Kafka at {bootstrap} did not answer: {error.args[0].str()}") from error
     finally:
         consumer.close()
 

@@ -14,7 +14,7 @@ from processors.session import CameraSession, Malformed, SessionPorts
 from processors.watermarks import Watermarks
 from runtime.logging import logger
 from runtime.metrics import WORKER_MALFORMED, WORKER_RETRIES
-from schemas.codec import CodecError, decode
+from schemas.codec import CodecError, camera_of, decode
 from schemas.messages import AccessUnit, Checkpoint, End
 
 A = TypeVar("A")
@@ -231,8 +231,8 @@ class CameraWorker:
 
 def _camera(key: bytes | None) -> str | None:
     try:
-        return key.decode() if key else None
-    except UnicodeDecodeError:
+        return camera_of(key)
+    except CodecError:
         return None
 
 

@@ -8,8 +8,10 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-CameraId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+# `$` alone would let a line break through at the end
+CAMERA_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}(?!\n)$"
+CameraId = Annotated[str, Meta(pattern=CAMERA_ID)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?!\n)$")]
 Fraction01 = Annotated[float, Meta(ge=0.0, le=1.0)]
 _UNKNOWN_SIGNAL: Final = "wants the signal"
 

@@ -4,16 +4,19 @@ Key: camera id. Value: the access unit's bytes; empty for a gap and an end. Ever
 value, so that kcat shows it. Version 1.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 
+from schemas.analysis import CAMERA_ID
 from schemas.messages import AccessUnit, Codec, End, Gap, LogRecord
 
 VERSION: Final = b"1"
 Headers = list[tuple[str, bytes]]
 
+_CAMERA: Final = re.compile(CAMERA_ID)
 _MAX_SIDE = 16_384
 _MAX_INT = 2**63 - 1
 _CODECS: Final[dict[bytes, Codec]] = {b"h264": "h264", b"hevc": "hevc"}
@@ -76,6 +79,19 @@ def encode(record: LogRecord) -> WireRecord:
             return WireRecord(record.camera.encode(), b"", headers, record.captured_ns // 1_000_000)
 
 
+def camera_of(key: bytes | None) -> str:
+    """Raises CodecError for what no camera can be called."""
+    if not key:
+        raise CodecError("key", "a frames record needs the camera id as its key")
+    try:
+        camera = key.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise CodecError("key", f"{key[:32]!r} is no camera id") from error
+    if not _CAMERA.match(camera):
+        raise CodecError("key", f"{key[:32]!r} is no camera id")
+    return camera
+
+
 def decode(
     key: bytes | None, value: bytes | None, headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]] | None
 ) -> LogRecord:
@@ -83,12 +99,7 @@ def decode(
     fields = _Fields(dict(headers or ()))
     if fields.raw("v") != VERSION:
         raise CodecError("v", f"version {fields.raw('v')[:32]!r} is not known here")
-    if not key:
-        raise CodecError("key", "a frames record needs the camera id as its key")
-    try:
-        camera = key.decode()
-    except UnicodeDecodeError as error:
-        raise CodecError("key", "not UTF-8") from error
+    camera = camera_of(key)
     data = value or b""
     kind = fields.raw("kind")
     if kind == b"au":

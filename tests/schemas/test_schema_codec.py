@@ -1,9 +1,11 @@
 """The wire of `frames`: what is written is read back, and nothing else is let in."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.analysis import CameraId
 from schemas.codec import CodecError, decode, encode
 from schemas.examples import RECORDS
 from schemas.messages import AccessUnit, End, Gap, LogRecord
@@ -135,6 +137,16 @@ def test_an_absurd_header_is_named(header: str, value: bytes) -> None:
     with pytest.raises(CodecError) as caught:
         decode(wire.key, wire.value, headers)
     assert caught.value.field == header
+
+
+@pytest.mark.parametrize("key", [b"a b", b"-a", b"a/b", b"cam\n", b"\xff", "caméra".encode(), b"a" * 129])
+def test_a_key_that_no_camera_can_have_is_named(key: bytes) -> None:
+    wire = encode(RECORDS["keyframe"])
+    with pytest.raises(CodecError, match="is no camera id") as caught:
+        decode(key, wire.value, wire.headers)
+    assert caught.value.field == "key"
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(key.decode("utf-8", "replace"), CameraId)
 
 
 def test_a_record_needs_a_key_and_an_access_unit_bytes() -> None:

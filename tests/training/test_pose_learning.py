@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` (PyTorch) isn't installed")
 
+from tests.training.stopping import check_that_stopping_changes_nothing
 from training.pose.contract import INPUT
 from training.pose.crop_set import CropRendering, CropSet, crop_set
 from training.pose.judging import by_keypoint, figures
@@ -55,17 +56,7 @@ def test_crops_show_people_and_are_rendered_once(crops: CropSet, tmp_path: Path)
 def test_stopping_and_going_on_changes_nothing(crops: CropSet, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     recipe = Recipe(steps=4, batch=4, warmup_steps=2, plain_share=0.25)
-    straight = Trainer(recipe, ShopPose, PoseLesson(crops))
-    straight.run(tmp_path / "straight.pt", 4, lambda *_: None)
-    first = Trainer(recipe, ShopPose, PoseLesson(crops))
-    for _ in range(2):
-        first.advance()
-    first.save(tmp_path / "half.pt")
-    second = Trainer(recipe, ShopPose, PoseLesson(crops))
-    second.load(tmp_path / "half.pt")
-    second.run(tmp_path / "half.pt", 4, lambda *_: None)
-    for name, value in straight.average.state_dict().items():
-        assert torch.equal(value, second.average.state_dict()[name]), name
+    check_that_stopping_changes_nothing(lambda: Trainer(recipe, ShopPose, PoseLesson(crops)), tmp_path)
 
 
 def test_the_loss_falls_towards_the_truth(crops: CropSet) -> None:

@@ -26,7 +26,7 @@ from training.trial import session
 pytestmark = pytest.mark.timeout(240)
 NARROW = 16
 RECIPE = Recipe(steps=2, batch=2, warmup_steps=1)
-SERVED = Served("tested", HEIGHT, WIDTH, STATE, ACTIVITIES, FPS, PAD)
+SERVED = Served("tested", HEIGHT, WIDTH, ACTIVITIES, FPS, PAD, STATE)
 
 
 @pytest.fixture(scope="module")

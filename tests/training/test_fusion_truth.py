@@ -16,6 +16,7 @@ from training.fusion.judging import gain, scores
 
 ALONG, ACROSS = math.pi / 2, math.pi
 PICTURE = 180
+SERVED = Served("x", 96, 160, ACTIVITIES, 4.0, 114, 480)
 
 
 def thing(
@@ -68,8 +69,7 @@ def test_scores_and_gain_of_a_case_by_hand() -> None:
 
 
 def test_a_configuration_comes_back() -> None:
-    served = Served("x", 96, 160, 480, ACTIVITIES, 4.0, 114)
-    assert parse_config(config_text(served)) == served
+    assert parse_config(config_text(SERVED)) == SERVED
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_a_configuration_comes_back() -> None:
         "",
         "nonsense {",
         'parameters { key: "role" value { string_value: "screen" } }',
-        config_text(Served("x", 96, 160, 480, ACTIVITIES, 4.0, 114)).replace("dims: 480", "dims: 481", 1),
-        config_text(Served("x", 96, 160, 480, ACTIVITIES, 4.0, 114)).replace('"next_h"', '"other"'),
+        config_text(SERVED).replace("dims: 480", "dims: 481", 1),
+        config_text(SERVED).replace('"next_h"', '"other"'),
     ],
 )
 def test_what_is_no_fusion_model_is_refused(text: str) -> None:

@@ -16,7 +16,7 @@ from training.temporal.judging import Floats, Step, compared, judged, watch
 from training.temporal.report import ALL
 
 FRAMES = 24
-SERVED = Served("x", 128, 224, (2, 48, 16, 28), 50, ("car", "van"), 8.0, 114)
+SERVED = Served("x", 128, 224, ("car", "van"), 8.0, 114, (2, 48, 16, 28), 50)
 
 
 def test_clips_are_rendered_once_and_letterboxed(tmp_path: Path) -> None:

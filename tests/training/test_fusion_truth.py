@@ -8,15 +8,12 @@ import pytest
 
 from simulator.stage import PARKED_TRACKS
 from simulator.truth import ObjectTruth, Truth
-from training.contract import ModelError
 from training.fusion.activity import ACTIVITIES, activity
 from training.fusion.clip_set import CELL, HEIGHT, WIDTH, Rendering, clip_set
-from training.fusion.contract import Served, config_text, parse_config
 from training.fusion.judging import gain, scores
 
 ALONG, ACROSS = math.pi / 2, math.pi
 PICTURE = 180
-SERVED = Served("x", 96, 160, ACTIVITIES, 4.0, 114, 480)
 
 
 def thing(
@@ -62,22 +59,3 @@ def test_scores_and_gain_of_a_case_by_hand() -> None:
     assert judged.confusion[1] == (0, 1, 1, 0)
     better = gain(truth, truth, said)
     assert (better.accuracy, better.low, better.high) == (0.125, 0.0, 0.25)
-
-
-def test_a_configuration_comes_back() -> None:
-    assert parse_config(config_text(SERVED)) == SERVED
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "nonsense {",
-        'parameters { key: "role" value { string_value: "screen" } }',
-        config_text(SERVED).replace("dims: 480", "dims: 481", 1),
-        config_text(SERVED).replace('"next_h"', '"other"'),
-    ],
-)
-def test_what_is_no_fusion_model_is_refused(text: str) -> None:
-    with pytest.raises(ModelError, match=r"config\.pbtxt"):
-        parse_config(text)

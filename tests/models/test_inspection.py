@@ -102,7 +102,7 @@ def client() -> Iterator[triton.InferenceServerClient]:
 
 def ask(client: triton.InferenceServerClient, name: str, picture: NDArray[np.uint8]) -> NDArray[np.generic]:
     output = served(name).output
-    return asking.ask(client, name, {INPUT: picture[None]}, (output,))[output][0]
+    return np.asarray(asking.ask(client, name, {INPUT: picture[None]}, (output,))[output][0])
 
 
 @pytest.mark.integration

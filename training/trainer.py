@@ -153,7 +153,9 @@ class Trainer:
         try:
             self._resume(torch.load(path, weights_only=True))
         except (ValueError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
-            raise CheckpointError(f"{path}: {str(error).splitlines()[0][:200]}") from None
+            # some of them say nothing
+            what = str(error) or type(error).__name__
+            raise CheckpointError(f"{path}: {what.splitlines()[0][:200]}") from None
 
     def _resume(self, state: Mapping[str, Any]) -> None:
         if {**state["recipe"], "steps": self.recipe.steps} != msgspec.to_builtins(self.recipe):

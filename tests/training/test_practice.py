@@ -48,7 +48,10 @@ def test_stopped_it_goes_on_and_leaves_the_same_checkpoint(tmp_path: Path) -> No
     practise(trainer(), tmp_path / "stopped.pt", 2, listener, looks.append)
     assert listener.said[0] == "going on from step 2 of 5"
     assert looks == [2, 4, 5], "the first one was missed"
-    assert (tmp_path / "stopped.pt").read_bytes() == (tmp_path / "straight.pt").read_bytes()
+    one, other = (torch.load(tmp_path / file) for file in ("straight.pt", "stopped.pt"))
+    assert [one[name] for name in ("step", "curve", "ends")] == [other[name] for name in ("step", "curve", "ends")]
+    for name in ("network", "average", "optimiser"):
+        torch.testing.assert_close(one[name], other[name], rtol=0, atol=0)
 
 
 def test_there_is_no_going_on_from_what_is_no_checkpoint_of_the_same_training(tmp_path: Path) -> None:
@@ -61,7 +64,7 @@ def test_there_is_no_going_on_from_what_is_no_checkpoint_of_the_same_training(tm
         practise(trainer(4), file, 2, Listener())
     for broken in (b"", b"nonsense", whole[: len(whole) // 2]):
         file.write_bytes(broken)
-        with pytest.raises(CheckpointError, match=r"a\.pt: "):
+        with pytest.raises(CheckpointError, match=r"a\.pt: \w"):
             practise(trainer(), file, 2, Listener())
     torch.save({"step": 1}, file)
     with pytest.raises(CheckpointError, match="'recipe'"):

@@ -1,6 +1,5 @@
 """`rewatch models tensorrt`: a model in Triton's official image by TensorRT, in half precision or in eight bits."""
 
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import msgspec
@@ -9,7 +8,7 @@ import typer
 
 from cli import pictures as pictures_of
 from cli.model_versions import Json, Name, Repository, Server
-from cli.pictures import Pixels
+from cli.pictures import Cameras, Clips, From, Pixels, To
 from cli.reach import reached
 from replay.log import LogGoneError, LogSilentError
 from runtime.config import Settings
@@ -24,12 +23,10 @@ def tensorrt(
     name: Name,
     precision: Annotated[str | None, typer.Option(help="fp16, or int8 with pictures to calibrate with.")] = None,
     off: Annotated[bool, typer.Option("--off", help="Without TensorRT again.")] = False,
-    clips: Annotated[list[Path] | None, typer.Option("--clip", help="Pictures: a video file. Repeatable.")] = None,
-    cameras: Annotated[
-        list[str] | None, typer.Option("--camera", help="Pictures: keyframes of a camera's log. Repeatable.")
-    ] = None,
-    start: Annotated[str, typer.Option("--from", help="Of the log: 2026-01-31T08:00 (UTC unless it says).")] = "",
-    end: Annotated[str, typer.Option("--to", help="Likewise.")] = "",
+    clips: Clips = None,
+    cameras: Cameras = None,
+    start: From = "",
+    end: To = "",
     pictures: Annotated[int, typer.Option(min=8, max=1000, help="At most so many, of all sources together.")] = 160,
     engines: Annotated[
         str, typer.Option(help="Folder for what TensorRT builds, as Triton sees it; it must be able to write there.")

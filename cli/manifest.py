@@ -18,7 +18,7 @@ from cli.reach import reached
 from replay.log import LogGoneError, LogSilentError, PartitionLog
 from replay.past import published
 from replay.span import locate
-from schemas.codec import CodecError, decode
+from replay.units import units_of
 from schemas.messages import AccessUnit, Detections
 from schemas.topics import DETECTIONS
 from training.datasets.dataset import LabelledBox
@@ -141,17 +141,10 @@ class _Log:
         if first < log.low:
             raise LogGoneError(f"{topic}/{partition}: offset {first} was deleted; left is {log.low} and later")
         for records in log.read(first):
-            for record in records:
-                if record.offset > last:
-                    return
-                if record.key != camera.encode():
-                    continue
-                try:
-                    unit = decode(record.key, record.value, record.headers)
-                except CodecError:
-                    continue
-                if isinstance(unit, AccessUnit):
-                    yield record.offset, unit
+            wanted = (record for record in records if record.offset <= last)
+            yield from ((record.offset, unit) for record, unit in units_of(wanted, camera))
+            if records[-1].offset >= last:
+                return
 
     def entry(self, found: Detections, boxes: tuple[LabelledBox, ...]) -> Entry:
         origin = found.provenance

@@ -15,7 +15,7 @@ from rich.table import Column, Table
 
 from cli import accelerators, model_versions, pose_models
 from cli import pictures as pictures_of
-from cli.pictures import Pixels
+from cli.pictures import Cameras, Clips, From, Pixels, To
 from replay.log import LogGoneError, LogSilentError
 from runtime.config import Settings
 from training.catalogue import BUNDLED, Entry, choose, label_file, read_catalogue
@@ -123,12 +123,10 @@ def pull(
 @app.command()
 def quantize(
     name: Annotated[str, typer.Argument(help="A stored model.")],
-    clips: Annotated[list[Path] | None, typer.Option("--clip", help="Pictures: a video file. Repeatable.")] = None,
-    cameras: Annotated[
-        list[str] | None, typer.Option("--camera", help="Pictures: keyframes of a camera's log. Repeatable.")
-    ] = None,
-    start: Annotated[str, typer.Option("--from", help="Of the log: 2026-01-31T08:00 (UTC unless it says).")] = "",
-    end: Annotated[str, typer.Option("--to", help="Likewise.")] = "",
+    clips: Clips = None,
+    cameras: Cameras = None,
+    start: From = "",
+    end: To = "",
     called: Annotated[
         str | None, typer.Option("--into", help="Name of the variant. Default: NAME-int8, or NAME with --as-version.")
     ] = None,

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import av
 import numpy as np
+import typer
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
@@ -18,6 +19,12 @@ from vision.decoder import CorruptAccessUnit, GopDecoder
 from vision.letterbox import Letterbox
 
 Pixels = NDArray[np.uint8]
+Clips = Annotated[list[Path] | None, typer.Option("--clip", help="Pictures: a video file. Repeatable.")]
+Cameras = Annotated[
+    list[str] | None, typer.Option("--camera", help="Pictures: keyframes of a camera's log. Repeatable.")
+]
+From = Annotated[str, typer.Option("--from", help="Of the log: 2026-01-31T08:00 (UTC unless it says).")]
+To = Annotated[str, typer.Option("--to", help="Likewise.")]
 _ROOM: Final = 2
 
 

@@ -7,11 +7,11 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from cli.reach import reached
 from runtime.config import Settings
+from training.audience import Terminal
 from training.contract import ModelError
 from training.course.order import Order
 from training.datasets.dataset import DatasetError
@@ -79,7 +79,6 @@ def train(
         _fail(f"training needs the extra `train` (pip install 'rewatch[train]'): {error}")
     from training.course.record import RunError
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         order = Order(
             name=name,
@@ -98,13 +97,13 @@ def train(
             times_faster=times_faster,
             kept=kept,
         )
-        with Progress(*columns, console=_err) as bar:
+        with Terminal(console=_err) as audience:
             outcome = run(
                 order,
                 models,
                 work or cache / "training" / name,
                 TritonServer(server or reached().triton),
-                _Watching(bar),
+                audience,
                 anew,
             )
     except DatasetError as error:
@@ -135,20 +134,6 @@ def train(
         f"{outcome.name}: version {outcome.version} is live, from {outcome.folder}", soft_wrap=True, markup=False
     )
     shown.print(outcome.promotion.server, highlight=False, soft_wrap=True, markup=False)
-
-
-class _Watching:
-    """For people at a terminal."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._task = bar.add_task("learning", total=None, visible=False)
-
-    def say(self, line: str) -> None:
-        self._bar.console.print(line, highlight=False, soft_wrap=True, markup=False)
-
-    def step(self, done: int, of: int) -> None:
-        self._bar.update(self._task, completed=done, total=of, visible=True)
 
 
 def _model(named: str | None, models: Path) -> Path | None:

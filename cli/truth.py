@@ -8,7 +8,7 @@ from cli.demo.alignment import frames_of, picture_digest
 from replay.log import PartitionLog
 from replay.scoring import Occurrence
 from replay.span import Span, locate
-from schemas.codec import CodecError, decode
+from replay.units import units_of
 from schemas.messages import AccessUnit
 from simulator.clip import truth_path
 from simulator.record import ClipHeader, read_truth
@@ -54,14 +54,7 @@ def true_occurrences(
 def _units(bootstrap: str, span: Span) -> Iterator[AccessUnit]:
     with PartitionLog(bootstrap, span.topic, span.partition) as log:
         for records in log.read(span.keyframe_offset):
-            for record in records:
-                if record.key != span.camera.encode():
-                    continue
-                try:
-                    unit = decode(record.key, record.value, record.headers)
-                except CodecError:
-                    continue
-                if isinstance(unit, AccessUnit):
-                    if unit.keyframe and unit.captured_ns >= span.to_ns:
-                        return
-                    yield unit
+            for _, unit in units_of(records, span.camera):
+                if unit.keyframe and unit.captured_ns >= span.to_ns:
+                    return
+                yield unit

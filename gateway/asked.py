@@ -1,15 +1,22 @@
 """What a request's JSON asks for: read within bounds, and refused with words."""
 
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from fastapi import HTTPException, Request
 from pydantic import BaseModel, ValidationError
 
+from gateway.away import models_away
 from gateway.models import Models, ModelsUnavailable
 
 _MAX_BYTES: Final = 64 * 1024
 
 Wanted = TypeVar("Wanted", bound=BaseModel)
+
+
+def body_of(kind: type[BaseModel]) -> dict[str, Any]:
+    """For a route's `openapi_extra`: FastAPI itself doesn't see a body that `asked` reads."""
+    schema = kind.model_json_schema()
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 async def asked(request: Request, kind: type[Wanted]) -> Wanted:
@@ -32,6 +39,6 @@ async def check_model(models: Models, name: str, field: str) -> None:
     try:
         known = await models.names()
     except ModelsUnavailable as error:
-        raise HTTPException(503, f"the model server does not answer: {error}", {"retry-after": "2"}) from error
+        raise models_away(error) from error
     if known is not None and name not in known:
         raise HTTPException(404, f"{field}: there is no {name!r}; there are: {', '.join(sorted(known)) or 'none'}")

@@ -11,8 +11,8 @@ import av
 import msgspec
 
 from replay.log import LogGoneError, PartitionLog
+from replay.units import units_of
 from replay.verify import Verdict
-from schemas.codec import CodecError, decode
 from schemas.messages import AccessUnit
 from schemas.results import to_json
 
@@ -90,12 +90,5 @@ def _around(bootstrap: str, verdict: Verdict) -> list[AccessUnit]:
 
 def _units(log: PartitionLog, start: int, camera: str) -> Iterator[tuple[int, AccessUnit]]:
     for records in log.read(start):
-        for record in records:
-            if record.key != camera.encode():
-                continue
-            try:
-                unit = decode(record.key, record.value, record.headers)
-            except CodecError:
-                continue
-            if isinstance(unit, AccessUnit):
-                yield record.offset, unit
+        for record, unit in units_of(records, camera):
+            yield record.offset, unit

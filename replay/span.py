@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from processors.keyframe_index import KeyframeIndex
 from replay.log import LogGoneError, PartitionLog, Record, deleted
-from schemas.codec import CodecError, decode
+from replay.units import units_of
 from schemas.messages import AccessUnit
 from schemas.partition import partition_of
 from schemas.results import rfc3339
@@ -134,12 +134,6 @@ def keyframes(log: PartitionLog, start: int, camera: str) -> Iterator[tuple[int,
 
 
 def _keyframes_of(records: list[Record], camera: str) -> Iterator[tuple[int, int, AccessUnit]]:
-    for record in records:
-        if record.key != camera.encode() or record.headers.get("keyframe") != b"1":
-            continue
-        try:
-            unit = decode(record.key, record.value, record.headers)
-        except CodecError:
-            continue
-        if isinstance(unit, AccessUnit):
-            yield record.offset, record.timestamp_ms, unit
+    said = (record for record in records if record.headers.get("keyframe") == b"1")
+    for record, unit in units_of(said, camera):
+        yield record.offset, record.timestamp_ms, unit

@@ -11,8 +11,9 @@ import numpy as np
 from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, create_calibrator
 from onnxruntime.quantization.quant_utils import write_calibration_table
 
-from training.contract import ModelError, ServedModel
-from training.quantization import PictureReader, Pixels, quiet
+from training.contract import INPUT, ModelError, ServedModel
+from training.int8_graph import FeedReader, quiet
+from training.quantization import Pixels
 
 _ENOUGH = 8
 
@@ -37,7 +38,7 @@ def calibration_table(model: ServedModel, pictures: Pixels) -> tuple[bytes, dict
             calibrate_method=CalibrationMethod.MinMax,
         )
         calibrator.set_execution_providers(["CPUExecutionProvider"])
-        calibrator.collect_data(PictureReader(pictures))
+        calibrator.collect_data(FeedReader({INPUT: picture[None]} for picture in pictures))
         ranges = {
             name: max(abs(float(np.min(found.range_value[0]))), abs(float(np.max(found.range_value[1]))))
             for name, found in calibrator.compute_data().items()

@@ -1,13 +1,12 @@
 """Turns somebody else's ONNX detector into a served model."""
 
-import hashlib
 import importlib.util
 from pathlib import Path
 
 from training.contract import Letterbox, ServedModel, Suppression
 from training.families.registry import family as family_named
 from training.label_file import COCO, read_labels
-from training.model_card import ModelCard, digest
+from training.model_card import foreign_card
 from training.model_repository import add_version, check_free, load, store
 from training.raw_network import prepare, read_model
 from training.served_graph import wrap
@@ -46,15 +45,8 @@ def import_detector(
     model = wrap(network, chosen, name, names, suppression, letterbox, pad)
     notes = [] if network.batches else ["tied to one picture at a time by its exporter: served without batching"]
     notes.append(_prove(model))
-    card = ModelCard(
-        name=name,
-        family=family,
-        origin=origin or file.name,
-        sha256=digest(file),
-        licence=licence,
-        served_sha256=hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest(),
-        notes=tuple(notes),
-    )
+    graph = model.graph.SerializeToString(deterministic=True)
+    card = foreign_card(file, name, family, origin, licence, graph, notes)
     if as_version:
         return repository / name / str(add_version(repository, model, card))
     return store(repository, model, card, replace)

@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 from msgspec import Struct
 
-import simulator
 from simulator.dataset import images
 from simulator.look import VARIANTS, Variant
-from training.provenance import commit_of
+from training.rendered import simulator_commit
 from training.samples import Sample, SampleSet, read_samples, write_samples
 from vision.letterbox import Letterbox
 
@@ -48,5 +47,5 @@ def sample_set(rendering: Rendering, folder: Path) -> SampleSet:
     if not (folder / "facts.json").exists():
         everything = (sample for variant in VARIANTS for sample in rendered(rendering, variant))
         count = rendering.per_variant * len(VARIANTS)
-        write_samples(folder, everything, count, commit_of(Path(simulator.__file__).parent))
+        write_samples(folder, everything, count, simulator_commit())
     return read_samples(folder)

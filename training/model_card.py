@@ -1,7 +1,7 @@
 """Where a served model comes from and what it is good for: `card.json` beside its configuration."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,14 @@ def own_card(name: str, family: str, origin: str, graph: bytes, facts: Mapping[s
     sha256 = hashlib.sha256(graph).hexdigest()
     encoded = {key: msgspec.Raw(msgspec.json.encode(value)) for key, value in facts.items()}
     return ModelCard(name, family, origin, sha256, "Apache-2.0", sha256, notes, encoded)
+
+
+def foreign_card(
+    file: Path, name: str, family: str, origin: str | None, licence: str, graph: bytes, notes: Sequence[str]
+) -> ModelCard:
+    """Of somebody else's network in `file`, which is served as `graph`. `origin`: an address, where there is one."""
+    served = hashlib.sha256(graph).hexdigest()
+    return ModelCard(name, family, origin or file.name, digest(file), licence, served, tuple(notes))
 
 
 def encode_card(card: ModelCard) -> bytes:

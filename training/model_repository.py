@@ -6,9 +6,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +23,7 @@ CONFIG = "config.pbtxt"
 CARD = "card.json"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
+Stored = TypeVar("Stored")
 
 
 class StoredModel(Struct, frozen=True):
@@ -138,14 +140,17 @@ def check_version(stored: StoredModel, detector: Detector) -> None:
 
 def models(repository: Path) -> Iterator[StoredModel]:
     """Every model of ours in a repository, by name; folders that are none are passed over."""
+    yield from loaded(repository, load)
+
+
+def loaded(repository: Path, load: Callable[[Path], Stored]) -> Iterator[Stored]:
+    """What `load` takes, by name; folders that it refuses with a ModelError are passed over."""
     if not repository.is_dir():
         return
     for folder in sorted(repository.iterdir()):
         if not folder.name.startswith(".") and (folder / CONFIG).is_file():
-            try:
+            with contextlib.suppress(ModelError):
                 yield load(folder)
-            except ModelError:
-                continue
 
 
 def load(folder: Path) -> StoredModel:

@@ -5,12 +5,10 @@ none at first, then twice as many each time, until the variant is good enough. O
 good enough, is refused. Needs ONNX Runtime.
 """
 
-import logging
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -19,11 +17,11 @@ import numpy as np
 import onnx
 from msgspec import Struct
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, numpy_helper, version_converter
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnx import ModelProto, version_converter
 
 from training.average_precision import Found, Objects, average_precision
 from training.contract import INPUT, OUTPUT, ModelError, ServedModel
+from training.int8_graph import in_int8
 from training.trial import session, try_out
 from training.wide_pixels import widened
 
@@ -163,25 +161,6 @@ def _detections(model: ServedModel, pictures: Pixels) -> Iterator[NDArray[np.flo
         yield np.asarray(running.run([OUTPUT], {INPUT: picture[None]})[0])[0]
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Each time, the quantiser advises a preparation that changes nothing here."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
-
-
-class PictureReader(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, pictures: Pixels) -> None:
-        self._left = iter(pictures)
-
-    def get_next(self) -> dict[str, Pixels] | None:
-        picture = next(self._left, None)
-        return None if picture is None else {INPUT: picture[None]}
-
-
 class _Quantizer:
     """Variants of one model; the pictures are looked at once."""
 
@@ -204,23 +183,9 @@ class _Quantizer:
         return sorted(errors, key=lambda name: -errors[name])
 
     def _quantized(self, nodes: list[str]) -> ModelProto:
-        target = self._folder / "quantized.onnx"
-        with quiet():
-            quantize_static(
-                self._source,
-                target,
-                PictureReader(self._pictures),
-                quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=list(_KINDS),
-                nodes_to_quantize=nodes,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                calibrate_method=CalibrationMethod.MinMax,
-                calibration_cache_path=self._folder / "ranges.json",
-                extra_options={"CalibMovingAverage": True},
-            )
-        return fed_with_bytes(onnx.load(target))
+        target, ranges = self._folder / "quantized.onnx", self._folder / "ranges.json"
+        feeds = ({INPUT: picture[None]} for picture in self._pictures)
+        return in_int8(self._source, target, feeds, _KINDS, nodes, ranges)
 
     def _answers(self, model: ModelProto) -> list[NDArray[np.float32]]:
         """What the network says before boxes are made of it."""
@@ -242,47 +207,6 @@ def _with_scales_per_channel(model: ModelProto) -> ModelProto:
     """They came with opset 13; older networks are written again in that one."""
     opset = max(imported.version for imported in model.opset_import if imported.domain == "")
     return model if opset >= _OPSET else version_converter.convert_version(model, _OPSET)
-
-
-def fed_with_bytes(model: ModelProto) -> ModelProto:
-    """Pixels are uint8 already: where the network wants them times one number, that is their scale, and they go into
-    the first convolution as they are instead of by way of float32 and back."""
-    graph = model.graph
-    maker = {output: node for node in graph.node for output in node.output}
-    quantised = [node for node in graph.node if node.op_type == "QuantizeLinear"]
-    first = next((node for node in quantised if _by_way_of_floats(node, maker)), None)
-    if first is None:
-        return model
-    chain = _by_way_of_floats(first, maker)
-    numbers = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
-    scale = np.float32(1)
-    for node in chain:
-        if node.op_type == "Mul":
-            factors = np.unique(numbers[node.input[1]])
-            if len(factors) != 1:
-                return model
-            scale = factors[0]
-    pixels = chain[-1].input[0]
-    graph.initializer.append(numpy_helper.from_array(np.array(scale, np.float32), "served/before/scale"))
-    graph.initializer.append(numpy_helper.from_array(np.array(0, np.uint8), "served/before/zero"))
-    for node in graph.node:
-        if node.op_type == "DequantizeLinear" and node.input[0] == first.output[0]:
-            node.input[:] = [pixels, "served/before/scale", "served/before/zero"]
-    for node in (first, *chain):
-        graph.node.remove(node)
-    return model
-
-
-def _by_way_of_floats(node: NodeProto, maker: Mapping[str, NodeProto]) -> list[NodeProto]:
-    """The nodes between a quantiser and the bytes that it gets, the nearest first; empty where there are others."""
-    chain: list[NodeProto] = []
-    while (before := maker.get((chain[-1] if chain else node).input[0])) is not None:
-        if not before.name.startswith("served/before/") or before.op_type not in ("Identity", "Mul", "Cast"):
-            return []
-        chain.append(before)
-        if before.op_type == "Cast":
-            return chain
-    return []
 
 
 def _distance(wanted: list[NDArray[np.float32]], got: list[NDArray[np.float32]]) -> float:

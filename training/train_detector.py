@@ -3,7 +3,6 @@
 Needs the extra `train`. Runs on a CPU; stopped, it goes on from its last checkpoint when started again.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ import torch
 import typer
 
 from simulator.actors import LABELS
+from training.audience import Terminal
 from training.contract import Suppression
 from training.detection_lesson import DetectionLesson
 from training.evaluation import NEAR, Report, evaluate
@@ -22,6 +22,7 @@ from training.junction_samples import Rendering, folder_of, sample_set
 from training.model_card import digest, own_card
 from training.model_repository import load, store
 from training.network import JunctionYolo
+from training.practice import practise
 from training.provenance import commit_of
 from training.quantization import Data, Floor
 from training.quantization import quantize as quantized
@@ -61,16 +62,8 @@ def train(
     samples = sample_set(Rendering(LEARNING_SEED, per_variant), work / "samples")
     recipe = Recipe(seed=seed, steps=steps, batch=batch, plain_share=plain_share)
     trainer = Trainer(recipe, lambda: JunctionYolo(len(LABELS)), DetectionLesson(samples))
-    checkpoint = work / "checkpoint.pt"
-    if checkpoint.exists():
-        trainer.load(checkpoint)
-        typer.echo(f"going on from step {trainer.step}")
-
-    def say(step: int, losses: Mapping[str, float]) -> None:
-        parts = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
-        typer.echo(f"step {step}/{steps}: {parts}")
-
-    trainer.run(checkpoint, every, say)
+    with Terminal() as audience:
+        practise(trainer, work / "checkpoint.pt", every, audience)
 
 
 @app.command()

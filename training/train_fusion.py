@@ -3,7 +3,7 @@
 Needs the extra `train`. Runs on a CPU; stopped, it goes on from its last checkpoints when started again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +12,7 @@ import torch
 import typer
 from torch import nn
 
+from training.audience import Terminal
 from training.fusion.backbone import BUNDLED, channels_of
 from training.fusion.clip_set import Rendering, clip_set
 from training.fusion.features import features
@@ -19,6 +20,7 @@ from training.fusion.lesson import PictureLesson, RunLesson
 from training.fusion.network import Head, PictureNetwork
 from training.fusion.publishing import Sets
 from training.fusion.publishing import publish as published
+from training.practice import practise
 from training.trainer import Lesson, Recipe, Trainer
 
 SETS = Sets(learning=Rendering(600, 400), judging=Rendering(8000, 24))
@@ -63,16 +65,8 @@ def _learn(
     part: str, recipe: Recipe, network: Callable[[], nn.Module], lesson: Lesson, work: Path, every: int
 ) -> Trainer:
     trainer = Trainer(recipe, network, lesson)
-    checkpoint = work / f"{part}.pt"
-    if checkpoint.exists():
-        trainer.load(checkpoint)
-        typer.echo(f"{part}: going on from step {trainer.step}")
-
-    def say(step: int, losses: Mapping[str, float]) -> None:
-        parts = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
-        typer.echo(f"{part} step {step}/{recipe.steps}: {parts}")
-
-    trainer.run(checkpoint, every, say)
+    with Terminal(part) as audience:
+        practise(trainer, work / f"{part}.pt", every, audience)
     return trainer
 
 

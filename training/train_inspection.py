@@ -3,21 +3,21 @@
 Needs the extra `train`. Runs on a CPU; stopped, it goes on from its last checkpoints when started again.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import torch
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from training.audience import Terminal
 from training.inspection.lesson import InspectionLesson
 from training.inspection.loss import locator_loss, screen_loss
 from training.inspection.network import Locator, Screen
 from training.inspection.part_set import Rendering, part_set
 from training.inspection.publishing import Sets
 from training.inspection.publishing import publish as published
+from training.practice import practise
 from training.trainer import Recipe, Trainer
 
 LEARNING = Rendering(300, 7000)
@@ -68,23 +68,11 @@ def train(
     """Render, then learn: first the screen, then the locator."""
     torch.set_num_threads(threads)
     data = part_set(Rendering(LEARNING.seed, parts), work)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as bar:
-        for name, steps in (("screen", screen_steps), ("locator", locator_steps)):
-            network, loss, usual = NETWORKS[name]
-            recipe = _recipe(steps, usual.peak_rate, seed)
-            trainer = Trainer(recipe, network, InspectionLesson(data, loss))
-            checkpoint = work / f"{name}.pt"
-            if checkpoint.exists():
-                trainer.load(checkpoint)
-                bar.console.print(f"{name}: going on from step {trainer.step}")
-            task = bar.add_task(name, total=steps, completed=trainer.step)
-
-            def report(step: int, means: Mapping[str, float], task: object = task, name: str = name) -> None:
-                bar.update(task, completed=step)  # type: ignore[arg-type]  # rich's own kind of integer
-                bar.console.print(f"{name} step {step}: loss {means['loss']:.4f}")
-
-            trainer.run(checkpoint, every, report)
+    for name, steps in (("screen", screen_steps), ("locator", locator_steps)):
+        network, loss, usual = NETWORKS[name]
+        trainer = Trainer(_recipe(steps, usual.peak_rate, seed), network, InspectionLesson(data, loss))
+        with Terminal(name) as audience:
+            practise(trainer, work / f"{name}.pt", every, audience)
 
 
 @app.command()

@@ -3,19 +3,19 @@
 Needs the extra `train`. Runs on a CPU; stopped, it goes on from its last checkpoint when started again.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import torch
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from training.audience import Terminal
 from training.pose.crop_set import CropRendering, crop_set
 from training.pose.lesson import PoseLesson
 from training.pose.network import ShopPose
 from training.pose.publishing import publish as published
+from training.practice import practise
 from training.trainer import Recipe, Trainer
 
 LEARNING, JUDGING = CropRendering(20_000, 1200), CropRendering(60_000, 500)
@@ -39,19 +39,8 @@ def train(
     recipe = Recipe(seed=seed, steps=steps, batch=32, peak_rate=3e-3, weight_decay=0.02, warmup_steps=60,
                     plain_share=0.1, average_decay=0.99)  # fmt: skip
     trainer = Trainer(recipe, ShopPose, PoseLesson(crop_set(LEARNING, work)))
-    checkpoint = work / "shop-pose.pt"
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as bar:
-        if checkpoint.exists():
-            trainer.load(checkpoint)
-            bar.console.print(f"going on from step {trainer.step}")
-        task = bar.add_task("shop-pose", total=steps, completed=trainer.step)
-
-        def report(step: int, means: Mapping[str, float]) -> None:
-            bar.update(task, completed=step)
-            bar.console.print(f"step {step}: " + "  ".join(f"{name} {mean:.4f}" for name, mean in means.items()))
-
-        trainer.run(checkpoint, every, report)
+    with Terminal() as audience:
+        practise(trainer, work / "shop-pose.pt", every, audience)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 Needs the extra `train`. Runs on a CPU; stopped, it goes on from its last checkpoints when started again.
 """
 
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +12,8 @@ import onnx
 import torch
 import typer
 
+from training.audience import Terminal
+from training.practice import practise
 from training.temporal.clip_set import Rendering, clip_set
 from training.temporal.features import features
 from training.temporal.lesson import RunLesson
@@ -56,21 +58,9 @@ def train(
     lesson = RunLesson(features(bundled_eyes(onnx.load(detector)), clips, SETS.learning.seed, SETS.draws, work), clips)
     recipe = msgspec.structs.replace(RECIPE, steps=steps)
     for part in PARTS:
-        _learn(part, recipe, lesson, work, every)
-
-
-def _learn(part: str, recipe: Recipe, lesson: RunLesson, work: Path, every: int) -> None:
-    trainer = Trainer(recipe, lambda: Temporal(part == PARTS[0]), lesson)
-    checkpoint = work / f"{part}.pt"
-    if checkpoint.exists():
-        trainer.load(checkpoint)
-        typer.echo(f"{part}: going on from step {trainer.step}")
-
-    def say(step: int, losses: Mapping[str, float]) -> None:
-        parts = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
-        typer.echo(f"{part} step {step}/{recipe.steps}: {parts}")
-
-    trainer.run(checkpoint, every, say)
+        trainer = Trainer(recipe, partial(Temporal, part == PARTS[0]), lesson)
+        with Terminal(part) as audience:
+            practise(trainer, work / f"{part}.pt", every, audience)
 
 
 @app.command()

@@ -9,9 +9,10 @@ another end than was planned changes the rate from there on; the checkpoint then
 import copy
 import io
 import math
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -60,6 +61,10 @@ class Lesson(Protocol):
 
 class LossError(ValueError):
     """The loss is no number any more."""
+
+
+class CheckpointError(ValueError):
+    """There is no going on from a checkpoint."""
 
 
 class Trainer:
@@ -143,13 +148,22 @@ class Trainer:
         partial.rename(path)
 
     def load(self, path: Path) -> None:
-        """Raises ValueError for a checkpoint of another recipe (but for its end) or other data: going on from it would
-        be neither."""
-        state = torch.load(path, weights_only=True)
+        """Raises CheckpointError for what cannot be read; for one of another recipe (but for its end) or other data,
+        for going on from it would be neither; and for one that lies behind the recipe's end."""
+        try:
+            self._resume(torch.load(path, weights_only=True))
+        except (ValueError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
+            # some of them say nothing
+            what = str(error) or type(error).__name__
+            raise CheckpointError(f"{path}: {what.splitlines()[0][:200]}") from None
+
+    def _resume(self, state: Mapping[str, Any]) -> None:
         if {**state["recipe"], "steps": self.recipe.steps} != msgspec.to_builtins(self.recipe):
-            raise ValueError(f"{path} was made with another recipe: {state['recipe']}")
+            raise ValueError(f"made with another recipe: {state['recipe']}")
         if state["data"] != self._lesson.sha256:
-            raise ValueError(f"{path} was made from other samples: sha256 {state['data']}")
+            raise ValueError(f"made from other samples: sha256 {state['data']}")
+        if state["step"] > self.recipe.steps:
+            raise ValueError(f"is at step {state['step']} already, behind {self.recipe.steps}")
         self.step = int(state["step"])
         self.ends = [(int(first), int(steps)) for first, steps in state["ends"]]
         if self.ends[-1][1] != self.recipe.steps:

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
 from gateway.api import AnalysisResult, JobAccepted, JobInfo, ModelList, Problem, Progress
+from gateway.away import models_away
 from gateway.job import Job
 from gateway.jobs import Full
 from gateway.models import ModelsUnavailable
@@ -86,7 +87,7 @@ def router(services: Services) -> APIRouter:
         try:
             names = await services.models.names()
         except ModelsUnavailable as error:
-            raise HTTPException(503, f"the model server does not answer: {error}") from error
+            raise models_away(error) from error
         return ModelList(models=None if names is None else sorted(names))
 
     @routes.get("/jobs/{job_id}", summary="How far a job is", responses={404: {"model": Problem}})

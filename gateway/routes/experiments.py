@@ -10,7 +10,8 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from experiments.gathering import Gathering
 from gateway import moment
 from gateway.api import Problem
-from gateway.asked import asked, check_model
+from gateway.asked import asked, body_of, check_model
+from gateway.away import log_away, models_away
 from gateway.experiment_api import (
     ExperimentCamera,
     ExperimentEnded,
@@ -38,9 +39,6 @@ _SKEW_NS: Final = 5 * 10**9
 _SMALLER: Final = "ask for a shorter time, or use the command `rewatch ab report`"
 
 Name = Annotated[str, Path(max_length=64)]
-_BODY: Final[dict[str, Any]] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": ExperimentWanted.model_json_schema()}}}
-}
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     404: {"model": Problem, "description": "no such experiment or model"},
     409: {"model": Problem, "description": "an experiment of that name runs already"},
@@ -69,7 +67,7 @@ def router(services: Services) -> APIRouter:
         "/experiments",
         status_code=201,
         summary="Give a share of the live cameras another model",
-        openapi_extra=_BODY,
+        openapi_extra=body_of(ExperimentWanted),
         responses=_PROBLEMS,
     )
     async def start(request: Request, response: Response) -> ExperimentInfo:
@@ -87,7 +85,7 @@ def router(services: Services) -> APIRouter:
         except HalfWritten as error:
             raise HTTPException(503, f"{error}; DELETE /experiments/{wanted.name} takes them back") from error
         except LogUnavailable as error:
-            raise _away(error) from error
+            raise log_away(error) from error
         logger("gateway").info("experiment started", experiment=wanted.name, a=wanted.a, b=wanted.b)
         response.headers["location"] = f"/experiments/{wanted.name}"
         return await _find(services, wanted.name)
@@ -111,7 +109,7 @@ def router(services: Services) -> APIRouter:
         except HalfWritten as error:
             raise HTTPException(503, f"{error}; ask again for the others", {"retry-after": "2"}) from error
         except LogUnavailable as error:
-            raise _away(error) from error
+            raise log_away(error) from error
         logger("gateway").info("experiment ended", experiment=name, keep=keep)
         return ExperimentEnded(name=name, cameras={spec.id: spec.analysis.model for spec in changed})
 
@@ -182,7 +180,7 @@ async def _gather(services: Services, gathering: Gathering) -> None:
     except TimeoutError as error:
         raise HTTPException(422, f"from: more lies there than is read in {_READ_SECONDS:.0f} s; {_SMALLER}") from error
     except (LogUnavailable, PositionGone) as error:
-        raise _away(error) from error
+        raise log_away(error) from error
 
 
 async def _check_detector(services: Services, model: str) -> None:
@@ -190,7 +188,7 @@ async def _check_detector(services: Services, model: str) -> None:
     try:
         outputs = await services.models.outputs(model)
     except ModelsUnavailable as error:
-        raise HTTPException(503, f"the model server does not answer: {error}", {"retry-after": "2"}) from error
+        raise models_away(error) from error
     except ModelRefused as error:
         raise HTTPException(422, f"b: {model} is not served: {error}") from error
     if outputs is not None and BOXES not in outputs:
@@ -201,7 +199,7 @@ async def _cameras(services: Services) -> dict[str, Stand]:
     try:
         return await services.experiments.cameras()
     except LogUnavailable as error:
-        raise _away(error) from error
+        raise log_away(error) from error
 
 
 async def _find(services: Services, name: str) -> ExperimentInfo:
@@ -235,7 +233,3 @@ def _infos(cameras: dict[str, Stand]) -> list[ExperimentInfo]:
 
 def _when(written_ms: int) -> str:
     return rfc3339(max(0, written_ms) * 1_000_000)
-
-
-def _away(error: Exception) -> HTTPException:
-    return HTTPException(503, f"the log does not answer: {error}", {"retry-after": "2"})

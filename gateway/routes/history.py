@@ -9,6 +9,7 @@ from fastapi import APIRouter, HTTPException, Query
 
 from gateway import cursor, moment
 from gateway.api import DetectionsPage, EventPage, FlowPage, Problem
+from gateway.away import log_away
 from gateway.history import gather
 from gateway.job import is_upload
 from gateway.log import LogUnavailable, Position, PositionGone, Record
@@ -140,7 +141,7 @@ class _Pages:
         except PositionGone as error:
             raise HTTPException(410, f"cursor: retention has deleted what it points at ({error})") from error
         except LogUnavailable as error:
-            raise HTTPException(503, f"the log does not answer: {error}", {"retry-after": "2"}) from error
+            raise log_away(error) from error
         return page.items, cursor.encode(topic.name, {**position, **page.next}), page.more
 
     async def _start(self, topic: Topic, from_ns: int | None, cursor_text: str | None) -> Position:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, HTTPException, Query
 
 from gateway import moment
 from gateway.api import CameraSums, FrameSums, LedgerSums, Problem
+from gateway.away import log_away
 from gateway.job import PREFIX
 from gateway.log import LogUnavailable
 from gateway.services import Services
@@ -29,11 +30,7 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(tags=["history"])
     reads = asyncio.Semaphore(_READS)
 
-    @routes.get(
-        "/ledger",
-        summary="What became of every access unit",
-        responses={422: {"model": Problem}, 503: {"model": Problem}},
-    )
+    @routes.get("/ledger", summary="What became of every access unit", responses=_PROBLEMS)
     async def ledger(
         camera: Annotated[str | None, Query(max_length=128, description="only this camera")] = None,
         from_: Annotated[
@@ -53,7 +50,7 @@ def router(services: Services) -> APIRouter:
             try:
                 sums, complete = await _read(services, camera, from_ns)
             except LogUnavailable as error:
-                raise HTTPException(503, f"the log does not answer: {error}", {"retry-after": "2"}) from error
+                raise log_away(error) from error
         return LedgerSums(cameras=[_sums(name, found) for name, found in sorted(sums.items())], complete=complete)
 
     return routes

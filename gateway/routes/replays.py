@@ -9,7 +9,8 @@ from fastapi import APIRouter, HTTPException, Path, Request, Response
 
 from gateway import moment
 from gateway.api import Problem, ReplayAccepted, ReplayInfo, ReplayList, ReplayProgress, ReplayWanted
-from gateway.asked import asked, check_model
+from gateway.asked import asked, body_of, check_model
+from gateway.away import log_away
 from gateway.log import LogUnavailable
 from gateway.replays import Replay
 from gateway.services import Services
@@ -25,9 +26,6 @@ _SKEW_NS: Final = 5 * 10**9
 _MODEL: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})(:[1-9][0-9]{0,8})?")
 
 ReplayId = Annotated[str, Path(max_length=128)]
-_BODY: Final[dict[str, Any]] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": ReplayWanted.model_json_schema()}}}
-}
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     404: {"model": Problem, "description": "no such camera, model or replay"},
     413: {"model": Problem, "description": "a request of more than 64 KiB"},
@@ -44,7 +42,7 @@ def router(services: Services) -> APIRouter:
         "/replays",
         status_code=202,
         summary="Look again at a stretch of a camera's log",
-        openapi_extra=_BODY,
+        openapi_extra=body_of(ReplayWanted),
         responses={number: _PROBLEMS[number] for number in (404, 413, 422, 503)},
     )
     async def ask(request: Request, response: Response) -> ReplayAccepted:
@@ -153,7 +151,7 @@ class _Desk:
         try:
             await self._services.log.publish(REPLAYS.name, request.id.encode(), to_json(request))
         except LogUnavailable as error:
-            raise HTTPException(503, f"the log does not answer: {error}", {"retry-after": "2"}) from error
+            raise log_away(error) from error
         return self._services.replays.take(request)
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, HTTPException, Query
 
 from gateway import moment
 from gateway.api import Problem, WindowInfo, WindowList
+from gateway.away import log_away
 from gateway.log import LogUnavailable, Record
 from gateway.services import Services
 from gateway.tally import decode_ledger
@@ -46,7 +47,7 @@ def router(services: Services) -> APIRouter:
             try:
                 found, complete = await _read(services, camera, from_ns // 1_000_000)
             except LogUnavailable as error:
-                raise HTTPException(503, f"the log does not answer: {error}", {"retry-after": "2"}) from error
+                raise log_away(error) from error
         listed = [
             WindowInfo(state=one.state, window=msgspec.to_builtins(one.window))
             for one in found.states()

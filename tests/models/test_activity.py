@@ -15,6 +15,8 @@ from tritonclient.utils import InferenceServerException
 from devstack.stack import Stack
 from processors.errors import WindowFailedError
 from processors.triton import TritonDetector
+from tests.models import asking
+from tests.models.asking import Feed
 from training.contract import ModelError
 from training.fusion.activity import ACTIVITIES, activity
 from training.fusion.clip_set import FPS, clip
@@ -29,7 +31,6 @@ REPOSITORY = Path(__file__).resolve().parents[2] / "triton_models"
 NAMES = ("junction-activity", "junction-activity-int8")
 every_model = pytest.mark.parametrize("name", NAMES)
 FRESH, PICTURES = 4242, 40
-Feed = dict[str, NDArray[Any]]
 
 
 def served(name: str) -> Served:
@@ -113,12 +114,7 @@ def client(address: str) -> Iterator[triton.InferenceServerClient]:
 
 
 def ask(client: triton.InferenceServerClient, name: str, feed: Feed) -> list[NDArray[np.float32]]:
-    tensors = []
-    for key, value in feed.items():
-        tensors.append(triton.InferInput(key, list(value.shape), "UINT8" if value.dtype == np.uint8 else "FP32"))
-        tensors[-1].set_data_from_numpy(np.ascontiguousarray(value))
-    result = client.infer(name, tensors)
-    return [np.asarray(result.as_numpy(output), np.float32) for output in OUTPUTS]
+    return list(asking.ask(client, name, feed, OUTPUTS).values())
 
 
 @pytest.mark.integration

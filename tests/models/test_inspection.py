@@ -12,10 +12,10 @@ from google.protobuf import text_format  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2
 
-from devstack.stack import Stack
 from simulator.line.design import PIXELS_PER_MM
 from simulator.line.part import LineConfig
 from simulator.line.pictures import PartPicture, part_pictures
+from tests.models import asking
 from training.contract import ModelError
 from training.inspection.calibration import upper_bound
 from training.inspection.contract import INPUT, Served, config_text, parse_config
@@ -96,18 +96,13 @@ def test_what_is_no_model_of_the_cascade_is_refused(text: str) -> None:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[triton.InferenceServerClient]:
-    with Stack(services=("triton",), model_repository=REPOSITORY, models=NAMES) as stack:
-        running = triton.InferenceServerClient(stack.triton.address)
+    with asking.serving(REPOSITORY, NAMES) as running:
         yield running
-        running.close()
 
 
 def ask(client: triton.InferenceServerClient, name: str, picture: NDArray[np.uint8]) -> NDArray[np.generic]:
-    tensor = triton.InferInput(INPUT, [1, *picture.shape], "UINT8")
-    tensor.set_data_from_numpy(np.ascontiguousarray(picture[None]))
-    answer = client.infer(name, [tensor]).as_numpy(served(name).output)
-    assert answer is not None
-    return np.asarray(answer[0])
+    output = served(name).output
+    return np.asarray(asking.ask(client, name, {INPUT: picture[None]}, (output,))[output][0])
 
 
 @pytest.mark.integration

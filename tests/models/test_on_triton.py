@@ -10,6 +10,7 @@ import tritonclient.grpc as triton
 from numpy.typing import NDArray
 
 from devstack.stack import Stack
+from tests.models import asking
 from tests.training.tables import network
 from training.acceleration import accelerate
 from training.contract import INPUT, OUTPUT
@@ -49,11 +50,7 @@ def with_tensorrt(repository: Path, name: str, precision: Precision) -> None:
 
 
 def ask(client: triton.InferenceServerClient, model: str, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    tensor = triton.InferInput(INPUT, list(images.shape), "UINT8")
-    tensor.set_data_from_numpy(images)
-    rows = client.infer(model, [tensor]).as_numpy(OUTPUT)
-    assert rows is not None
-    return np.asarray(rows, np.float32)
+    return asking.ask(client, model, {INPUT: images}, (OUTPUT,))[OUTPUT]
 
 
 def test_served_as_it_runs_here(repository: Path) -> None:

@@ -7,7 +7,7 @@ import onnx
 import pytest
 import tritonclient.grpc as triton
 
-from devstack.stack import Stack
+from tests.models.asking import ask, serving
 from tests.training.pose_maps import SIZE, maps, pose_network, somebody
 from training.pose.contract import INPUT
 from training.pose.importing import import_pose
@@ -22,20 +22,15 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[triton.Inferenc
     for name, mixes in (("batched", False), ("single", True)):
         onnx.save(pose_network(maps([SOMEBODY]), mixes=mixes), file)
         import_pose(file, name, "openpose18", repository)
-    with Stack(services=("triton",), model_repository=repository, models=("batched", "single")) as stack:
-        running = triton.InferenceServerClient(stack.triton.address)
+    with serving(repository, ("batched", "single")) as running:
         yield running
-        running.close()
 
 
 @pytest.mark.integration
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(("name", "pictures"), [("batched", 3), ("single", 1)])
 def test_people_come_back(client: triton.InferenceServerClient, name: str, pictures: int) -> None:
-    tensor = triton.InferInput(INPUT, [pictures, SIZE, SIZE, 3], "UINT8")
-    tensor.set_data_from_numpy(np.zeros((pictures, SIZE, SIZE, 3), np.uint8))
-    result = client.infer(name, [tensor])
-    answers = {output: np.asarray(result.as_numpy(output)) for output in ("peaks", "links")}
+    answers = ask(client, name, {INPUT: np.zeros((pictures, SIZE, SIZE, 3), np.uint8)}, ("peaks", "links"))
     for k in range(pictures):
         people = people_of(answers, k)
         assert len(people.scores) == 1

@@ -11,7 +11,7 @@ import pytest
 import tritonclient.grpc as triton
 from numpy.typing import NDArray
 
-from devstack.stack import Stack
+from tests.models.asking import ask, serving
 from tests.training.pose_maps import SIZE, maps, pose_network, somebody
 from training.model_card import digest
 from training.pose.contract import INPUT, config_text
@@ -71,20 +71,14 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[triton.Inferenc
     file = tmp_path_factory.mktemp("network") / "network.onnx"
     onnx.save(pose_network(maps([somebody(40, 20, 80, 180)])), file)
     import_pose(file, "imported", "openpose18", repository)
-    with Stack(services=("triton",), model_repository=repository, models=(HOME.name, "imported")) as stack:
-        running = triton.InferenceServerClient(stack.triton.address)
+    with serving(repository, (HOME.name, "imported")) as running:
         yield running
-        running.close()
 
 
-def ask(client: triton.InferenceServerClient, name: str, pictures: NDArray[np.uint8]) -> list[People]:
-    tensor = triton.InferInput(INPUT, list(pictures.shape), "UINT8")
-    tensor.set_data_from_numpy(np.ascontiguousarray(pictures))
-    result = client.infer(name, [tensor])
-    answers = {}
-    for output in ("people", "scores", "peaks", "links"):
-        if (answer := result.as_numpy(output)) is not None:
-            answers[output] = answer
+def seen(
+    client: triton.InferenceServerClient, name: str, pictures: NDArray[np.uint8], outputs: tuple[str, str]
+) -> list[People]:
+    answers = ask(client, name, {INPUT: pictures}, outputs)
     return [people_of(answers, k) for k in range(len(pictures))]
 
 
@@ -94,9 +88,10 @@ def test_one_contract_for_a_trained_and_an_imported_network(
     client: triton.InferenceServerClient, crops: CropSet
 ) -> None:
     """Floors far below what the card says."""
-    found = [one for start in range(0, 40, 8) for one in ask(client, HOME.name, crops.pixels[start : start + 8])]
+    batches = [crops.pixels[start : start + 8] for start in range(0, 40, 8)]
+    found = [one for batch in batches for one in seen(client, HOME.name, batch, ("people", "scores"))]
     places = np.array([people.keypoints[0, :, :2] for people in found])
     reached = figures(places, crops)
     assert reached.near_seen > 0.6
-    (people,) = ask(client, "imported", np.zeros((1, SIZE, SIZE, 3), np.uint8))
+    (people,) = seen(client, "imported", np.zeros((1, SIZE, SIZE, 3), np.uint8), ("peaks", "links"))
     assert np.abs(people.keypoints[0, :, :2] - somebody(40, 20, 80, 180)).max() < 2.5

@@ -12,8 +12,9 @@ import tritonclient.grpc as triton
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
-from devstack.stack import Stack
 from simulator.actors import LABELS
+from tests.models import asking
+from tests.models.asking import Feed
 from training.contract import ModelError
 from training.model_card import digest, read_card
 from training.model_repository import load
@@ -26,7 +27,6 @@ from training.trial import session
 HOME = Path(__file__).resolve().parents[2] / "triton_models" / "junction-temporal"
 NAME = HOME.name
 FRESH, PICTURES = 4242, 8
-Feed = dict[str, NDArray[Any]]
 
 
 @pytest.fixture(scope="module")
@@ -94,19 +94,12 @@ def test_cameras_in_one_batch_do_not_touch_each_other(served: Served, watched: l
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[triton.InferenceServerClient]:
-    with Stack(services=("triton",), model_repository=HOME.parent, models=(NAME,)) as stack:
-        running = triton.InferenceServerClient(stack.addresses.triton_grpc)
+    with asking.serving(HOME.parent, (NAME,)) as running:
         yield running
-        running.close()
 
 
 def ask(client: triton.InferenceServerClient, feed: Feed) -> list[NDArray[np.float32]]:
-    tensors = []
-    for key, value in feed.items():
-        tensors.append(triton.InferInput(key, list(value.shape), "UINT8" if value.dtype == np.uint8 else "FP32"))
-        tensors[-1].set_data_from_numpy(np.ascontiguousarray(value))
-    result = client.infer(NAME, tensors)
-    return [np.asarray(result.as_numpy(output), np.float32) for output in OUTPUTS]
+    return list(asking.ask(client, NAME, feed, OUTPUTS).values())
 
 
 @pytest.mark.integration

@@ -21,6 +21,7 @@ torch = pytest.importorskip("torch", reason="the extra `train` (PyTorch) isn't i
 from cli.main import build
 from tests.training import folders
 from tests.training.test_model_versions import NOBODY, ROOT, files
+from training.audience import Listener
 from training.contract import ModelError
 from training.course.delivery import Product, produce, publish
 from training.course.learning import begin, learn, served
@@ -40,21 +41,6 @@ RUN = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"})
 BOXES: folders.Boxes = {name: [("bolt", 2, 3, 12, 13), ("nut", 20, 10, 40, 30)] for name in "abcdefghijklmnop"}
 QUICK = ["--steps", "3", "--batch", "2", "--size", "64x64", "--threads", "1", "--at-least", "0"]
 SMALL = {"size": (64, 64), "steps": 3, "batch": 2, "threads": 1, "at_least": 0.0, "every": 2}
-
-
-class Listener:
-    """Stops the training when it has gone so far."""
-
-    def __init__(self, until: int = 1_000_000) -> None:
-        self.said: list[str] = []
-        self._until = until
-
-    def say(self, line: str) -> None:
-        self.said.append(line)
-
-    def step(self, done: int, of: int) -> None:
-        if done >= self._until:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")

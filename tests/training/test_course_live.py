@@ -14,8 +14,9 @@ import msgspec
 from devstack.stack import Stack
 from processors.triton import TritonDetector
 from tests.training import folders
-from tests.training.test_course import BOXES, Listener, order
+from tests.training.test_course import BOXES, order
 from tests.training.test_model_versions import NOBODY, files
+from training.audience import Listener
 from training.contract import ModelError
 from training.course.run import run
 from training.model_repository import load

@@ -2,14 +2,14 @@
 
 import contextlib
 import hashlib
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from tests.training.web import listening
 from training.contract import ModelError
 from training.download import fetch
 
@@ -58,12 +58,8 @@ class Files(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[str]:
     Files.cut, Files.ranges = True, []
-    with ThreadingHTTPServer(("127.0.0.1", 0), Files) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-        thread.join()
+    with listening(Files) as address:
+        yield address
 
 
 def get(target: Path, *urls: str) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` (PyTorch) isn't installed")
 
+from tests.training.stopping import check_that_stopping_changes_nothing
 from training.contract import ModelError
 from training.fusion.activity import ACTIVITIES
 from training.fusion.backbone import backbone, channels_of, small
@@ -25,7 +26,7 @@ from training.trial import session
 pytestmark = pytest.mark.timeout(240)
 NARROW = 16
 RECIPE = Recipe(steps=2, batch=2, warmup_steps=1)
-SERVED = Served("tested", HEIGHT, WIDTH, STATE, ACTIVITIES, FPS, PAD)
+SERVED = Served("tested", HEIGHT, WIDTH, ACTIVITIES, FPS, PAD, STATE)
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +64,7 @@ def test_stopping_and_going_on_changes_nothing(clips: ClipSet, seen: Features, t
         lesson: Lesson = PictureLesson(clips)
         return Trainer(RECIPE, lambda: PictureNetwork("resnet-small"), lesson)
 
-    straight, first, second = trainer(), trainer(), trainer()
-    straight.run(tmp_path / "straight.pt", 2, lambda *_: None)
-    first.advance()
-    first.save(tmp_path / "half.pt")
-    second.load(tmp_path / "half.pt")
-    second.run(tmp_path / "half.pt", 2, lambda *_: None)
-    for name, value in straight.average.state_dict().items():
-        assert torch.equal(value, second.average.state_dict()[name]), name
+    check_that_stopping_changes_nothing(trainer, tmp_path)
 
 
 def test_features_are_computed_once_for_each_backbone(

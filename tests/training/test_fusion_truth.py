@@ -8,10 +8,8 @@ import pytest
 
 from simulator.stage import PARKED_TRACKS
 from simulator.truth import ObjectTruth, Truth
-from training.contract import ModelError
 from training.fusion.activity import ACTIVITIES, activity
 from training.fusion.clip_set import CELL, HEIGHT, WIDTH, Rendering, clip_set
-from training.fusion.contract import Served, config_text, parse_config
 from training.fusion.judging import gain, scores
 
 ALONG, ACROSS = math.pi / 2, math.pi
@@ -42,13 +40,9 @@ def test_what_a_junction_is_doing(objects: list[ObjectTruth], doing: str) -> Non
     assert activity(Truth(0, 0.0, tuple(objects), {}), PICTURE) == doing
 
 
-def test_clips_are_rendered_once_and_letterboxed(tmp_path: Path) -> None:
-    rendering = Rendering(5, 1, 3)
-    first = clip_set(rendering, tmp_path)
-    written = (tmp_path / rendering.name / "pixels.npy").stat().st_mtime_ns
-    again = clip_set(rendering, tmp_path)
-    assert (tmp_path / rendering.name / "pixels.npy").stat().st_mtime_ns == written
-    assert first.sha256 == again.sha256
+def test_clips_are_letterboxed_and_come_from_the_seed(tmp_path: Path) -> None:
+    first = clip_set(Rendering(5, 1, 3), tmp_path / "first")
+    assert clip_set(Rendering(5, 1, 3), tmp_path / "second").sha256 == first.sha256
     assert first.pixels.shape == (1, 3, HEIGHT, WIDTH, 3)
     assert (first.pixels[:, :, 90:] == 114).all()
     assert first.occupied.shape == (1, 3, 2, HEIGHT // CELL, WIDTH // CELL)
@@ -65,23 +59,3 @@ def test_scores_and_gain_of_a_case_by_hand() -> None:
     assert judged.confusion[1] == (0, 1, 1, 0)
     better = gain(truth, truth, said)
     assert (better.accuracy, better.low, better.high) == (0.125, 0.0, 0.25)
-
-
-def test_a_configuration_comes_back() -> None:
-    served = Served("x", 96, 160, 480, ACTIVITIES, 4.0, 114)
-    assert parse_config(config_text(served)) == served
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "nonsense {",
-        'parameters { key: "role" value { string_value: "screen" } }',
-        config_text(Served("x", 96, 160, 480, ACTIVITIES, 4.0, 114)).replace("dims: 480", "dims: 481", 1),
-        config_text(Served("x", 96, 160, 480, ACTIVITIES, 4.0, 114)).replace('"next_h"', '"other"'),
-    ],
-)
-def test_what_is_no_fusion_model_is_refused(text: str) -> None:
-    with pytest.raises(ModelError, match=r"config\.pbtxt"):
-        parse_config(text)

@@ -8,6 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` (PyTorch) isn't installed")
 
+from tests.training.stopping import check_that_stopping_changes_nothing
 from training.inspection.contract import INPUT, Served
 from training.inspection.lesson import InspectionLesson
 from training.inspection.loss import locator_loss, screen_loss
@@ -29,17 +30,8 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> PartSet:
 @pytest.mark.parametrize(("network", "loss"), [(Screen, screen_loss), (Locator, locator_loss)])
 def test_stopping_and_going_on_changes_nothing(parts: PartSet, tmp_path: Path, network: type, loss: object) -> None:
     torch.set_num_threads(1)
-    straight = Trainer(RECIPE, network, InspectionLesson(parts, loss))  # type: ignore[arg-type]
-    straight.run(tmp_path / "straight.pt", 4, lambda *_: None)
-    first = Trainer(RECIPE, network, InspectionLesson(parts, loss))  # type: ignore[arg-type]
-    for _ in range(2):
-        first.advance()
-    first.save(tmp_path / "half.pt")
-    second = Trainer(RECIPE, network, InspectionLesson(parts, loss))  # type: ignore[arg-type]
-    second.load(tmp_path / "half.pt")
-    second.run(tmp_path / "half.pt", 4, lambda *_: None)
-    for name, value in straight.average.state_dict().items():
-        assert torch.equal(value, second.average.state_dict()[name]), name
+    lesson = InspectionLesson(parts, loss)  # type: ignore[arg-type]
+    check_that_stopping_changes_nothing(lambda: Trainer(RECIPE, network, lesson), tmp_path)
 
 
 def test_a_checkpoint_of_another_recipe_or_other_parts_is_refused(parts: PartSet, tmp_path: Path) -> None:
@@ -63,12 +55,9 @@ def test_another_end_is_said_in_the_checkpoint(parts: PartSet, tmp_path: Path) -
     assert state["step"] == 2
 
 
-def test_parts_are_rendered_once(tmp_path: Path) -> None:
-    first = part_set(Rendering(5, 4), tmp_path)
-    written = (tmp_path / Rendering(5, 4).name / "pixels.npy").stat().st_mtime_ns
-    again = part_set(Rendering(5, 4), tmp_path)
-    assert (tmp_path / Rendering(5, 4).name / "pixels.npy").stat().st_mtime_ns == written
-    assert first.sha256 == again.sha256
+def test_parts_come_from_the_seed(tmp_path: Path) -> None:
+    first, second = (part_set(Rendering(5, 4), tmp_path / place) for place in ("first", "second"))
+    assert first.sha256 == second.sha256
     np.testing.assert_array_equal(first.masks.any(axis=(1, 2)), first.defective)
 
 

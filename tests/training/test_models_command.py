@@ -1,9 +1,8 @@
 """`rewatch models`, as a person types it."""
 
 import functools
-import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import msgspec
@@ -14,6 +13,7 @@ from typer.testing import CliRunner
 
 from cli.models import app
 from tests.training.tables import network
+from tests.training.web import listening
 from training.catalogue import BUNDLED, choose, read_catalogue
 from training.contract import ModelError
 from training.families.registry import family
@@ -38,12 +38,8 @@ class Quiet(SimpleHTTPRequestHandler):
 @pytest.fixture
 def address(tmp_path: Path, file: Path) -> Iterator[str]:
     handler = functools.partial(Quiet, directory=str(tmp_path))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-        thread.join()
+    with listening(handler) as address:
+        yield address
 
 
 def catalogue(folder: Path, address: str, sha256: str) -> Path:

@@ -10,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` (PyTorch) isn't installed")
 
+from tests.training.stopping import check_that_stopping_changes_nothing
 from training.contract import OUTPUT
 from training.network import grid
 from training.temporal.clip_set import HEIGHT, SHOWN, WIDTH, ClipSet, Rendering, clip_set
@@ -90,17 +91,8 @@ def test_features_are_of_hard_pictures_and_computed_once(
 
 @pytest.mark.parametrize("temporal", [True, False])
 def test_stopping_and_going_on_changes_nothing(clips: ClipSet, seen: Features, tmp_path: Path, temporal: bool) -> None:
-    def trainer() -> Trainer:
-        return Trainer(RECIPE, lambda: Temporal(temporal), RunLesson(seen, clips))
-
-    straight, first, second = trainer(), trainer(), trainer()
-    straight.run(tmp_path / "straight.pt", 2, lambda *_: None)
-    first.advance()
-    first.save(tmp_path / "half.pt")
-    second.load(tmp_path / "half.pt")
-    second.run(tmp_path / "half.pt", 2, lambda *_: None)
-    for name, value in straight.average.state_dict().items():
-        assert torch.equal(value, second.average.state_dict()[name]), name
+    lesson = RunLesson(seen, clips)
+    check_that_stopping_changes_nothing(lambda: Trainer(RECIPE, lambda: Temporal(temporal), lesson), tmp_path)
 
 
 def test_a_run_is_its_pictures_one_by_one(seen: Features) -> None:

@@ -8,8 +8,9 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from training.audience import Audience
 from training.contract import ModelError, ServedModel
-from training.course.learning import Audience, served
+from training.course.learning import served
 from training.course.preparation import FLOAT_GRAPH, Prepared, trainer_of
 from training.course.record import Record
 from training.curves import CURVES, drawn, losses

@@ -1,13 +1,12 @@
 """Learning with checkpoints, and a look at the validation part now and then."""
 
-import pickle
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 import torch
 
+from training.audience import Audience
 from training.contract import ServedModel, Suppression
 from training.course.preparation import Prepared, trainer_of
 from training.course.record import CHECKPOINT, Record, RunError, check_basis, forget, read_record, write_record
@@ -15,19 +14,12 @@ from training.evaluation import evaluate
 from training.export import to_onnx
 from training.families.sides import FAMILY
 from training.network import JunctionYolo
+from training.practice import practise
 from training.raw_network import prepare
 from training.served_graph import wrap
-from training.trainer import Trainer
+from training.trainer import CheckpointError, Trainer
 
 _LOOKS: Final = 6
-
-
-class Audience(Protocol):
-    """Who is told how far it is."""
-
-    def say(self, line: str) -> None: ...
-
-    def step(self, done: int, of: int) -> None: ...
 
 
 def begin(prepared: Prepared, work: Path, anew: bool) -> Record:
@@ -64,34 +56,22 @@ def learn(prepared: Prepared, work: Path, record: Record, audience: Audience) ->
     """To the last step. Raises LossError, OSError, RunError; the last checkpoint stays."""
     torch.set_num_threads(prepared.basis.threads)
     trainer = trainer_of(prepared)
-    checkpoint, steps = work / CHECKPOINT, prepared.basis.steps
-    if checkpoint.exists():
-        try:
-            trainer.load(checkpoint)
-        except (ValueError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
-            raise RunError(f"{checkpoint}: {str(error).splitlines()[0][:200]}; --anew begins again") from None
-        if trainer.step > steps:
-            raise RunError(f"{checkpoint} is at step {trainer.step} already, behind {steps}; --anew begins again")
-        audience.say(f"going on from step {trainer.step} of {steps}")
     validation = prepared.part(prepared.new, "validation")
-    every = prepared.order.every
+    every, steps = prepared.order.every, prepared.basis.steps
     looks = {min(steps, every * max(1, round(steps * i / _LOOKS / every))) for i in range(1, _LOOKS)} | {steps}
 
     def look(step: int) -> None:
         nonlocal record
-        audience.step(step, steps)
         if step in looks and step not in record.judged:
             figure = evaluate(served(trainer.average, prepared), validation).map50
             record = msgspec.structs.replace(record, judged={**record.judged, step: figure})
             write_record(work, record)
             audience.say(f"step {step}: mAP50 {figure:.3f} on the validation part")
 
-    def report(step: int, _: Mapping[str, float]) -> None:
-        look(step)
-
-    # the look may have been missed by who was stopped right behind a checkpoint
-    look(trainer.step)
-    trainer.run(checkpoint, every, report)
+    try:
+        practise(trainer, work / CHECKPOINT, every, audience, look)
+    except CheckpointError as error:
+        raise RunError(f"{error}; --anew begins again") from None
     return trainer, record
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from training.audience import Audience
 from training.course.delivery import Judgement, produce, publish
-from training.course.learning import Audience, begin, learn
+from training.course.learning import begin, learn
 from training.course.order import Order
 from training.course.preparation import Prepared, prepare
 from training.course.record import Basis, Record, alone, write_record

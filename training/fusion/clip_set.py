@@ -2,23 +2,19 @@
 
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-import simulator
-from simulator.arrays import stream
-from simulator.look import VARIANTS
-from simulator.scene import Scene
 from simulator.traffic import TrafficConfig
 from simulator.truth import Truth
 from training.fusion.activity import ACTIVITIES, across, activity, watched
-from training.provenance import commit_of
-from vision.letterbox import Letterbox
+from training.junction_clips import Camera, Clips
+from training.rendered import Facts, rendered, simulator_commit
 
 HEIGHT: Final = 96
 WIDTH: Final = 160
@@ -31,17 +27,10 @@ _RENDERED: Final = (320, 180)
 """width and height: as cameras' pictures are shaped, and twice as large as they are then shown"""
 
 
-class Rendering(Struct, frozen=True):
-    """Which clips: `scenes` junctions, the first of seed 100,000 * `seed`, each filmed for `frames` pictures."""
+class Rendering(Clips, frozen=True):
+    """Clips of twenty seconds."""
 
-    seed: int
-    scenes: int
     frames: int = 80
-
-    @property
-    def name(self) -> str:
-        """Its folder's."""
-        return f"clips-{self.seed}-{self.scenes}-{self.frames}"
 
 
 class ClipSet(Struct, frozen=True):
@@ -61,17 +50,10 @@ class ClipSet(Struct, frozen=True):
     """of pixels and states"""
 
 
-class _Facts(Struct):
-    commit: str
-    sha256: str
-
-
 def clip_set(rendering: Rendering, folder: Path) -> ClipSet:
     """Renders into a folder of that rendering's name, or reads what was rendered there before."""
     home = folder / rendering.name
-    if not (home / "facts.json").is_file():
-        _render(rendering, home)
-    facts = msgspec.json.decode((home / "facts.json").read_bytes(), type=_Facts)
+    facts = rendered(home, partial(_render, rendering), Facts)
     pixels, states, occupied = (np.load(home / f"{name}.npy", mmap_mode="r") for name in _SHAPES)
     return ClipSet(pixels, states, occupied, facts.commit, facts.sha256)
 
@@ -83,9 +65,7 @@ _SHAPES: Final[dict[str, tuple[int, ...]]] = {
 }
 
 
-def _render(rendering: Rendering, home: Path) -> None:
-    """`facts.json` comes last: a folder without it is unfinished, and rendered again."""
-    home.mkdir(parents=True, exist_ok=True)
+def _render(rendering: Rendering, home: Path) -> Facts:
     size = (rendering.scenes, rendering.frames)
     arrays = {
         name: np.lib.format.open_memmap(home / f"{name}.npy", "w+", np.uint8, (*size, *shape))
@@ -100,21 +80,17 @@ def _render(rendering: Rendering, home: Path) -> None:
         hashed.update(arrays["pixels"][place].tobytes() + arrays["states"][place].tobytes())
     for array in arrays.values():
         array.flush()
-    facts = _Facts(commit_of(Path(simulator.__file__).parent), hashed.hexdigest())
-    (home / "facts.json").write_bytes(msgspec.json.encode(facts))
+    return Facts(simulator_commit(), hashed.hexdigest())
 
 
 def clip(seed: int, place: int, frames: int) -> Iterator[tuple[NDArray[np.uint8], Truth]]:
-    """One scene of a rendering: pictures [HEIGHT, WIDTH, 3], letterboxed as a camera's are, with their truth (in pixels
-    as rendered). Every variant in turn; from nearly no traffic to more than is usual."""
-    box = Letterbox(WIDTH, HEIGHT, "top_left", PAD)
-    rng = stream(seed * 100_000 + place, "clips")
-    traffic = TrafficConfig(demand=float(rng.choice([0.12, 0.35, 0.7, 1.1]) * rng.uniform(0.7, 1.3)))
-    scene = Scene(seed * 100_000 + place, VARIANTS[place % len(VARIANTS)], *_RENDERED, FPS, traffic)
-    scene.skip(float(rng.uniform(0.0, 12.0)))
-    for _ in range(frames):
-        picture, truth = scene.frame()
-        yield box.from_rgb(picture), truth
+    """One scene of a rendering: pictures [HEIGHT, WIDTH, 3] with their truth (in pixels as rendered)."""
+    return Camera(WIDTH, HEIGHT, PAD, FPS, _RENDERED, _traffic).clip(seed, place, frames)
+
+
+def _traffic(rng: np.random.Generator) -> TrafficConfig:
+    """From nearly none to more than is usual."""
+    return TrafficConfig(demand=float(rng.choice([0.12, 0.35, 0.7, 1.1]) * rng.uniform(0.7, 1.3)))
 
 
 def _occupied(truth: Truth) -> NDArray[np.uint8]:

@@ -6,55 +6,31 @@ LSTM and head stay in float32: they are a thirtieth of the work, and their state
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from training.fusion.onnx_graph import RESNET
 from training.fusion.report import Speed
-from training.quantization import fed_with_bytes, quiet
+from training.int8_graph import Feed, in_int8
 from training.trial import session
 
-Feed = Mapping[str, NDArray[Any]]
 _KINDS: Final = ("Conv", "Relu", "Add", "MaxPool")
 _WARM, _TIMED = 8, 60
-
-
-class _Calibration(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, feeds: Sequence[Feed]) -> None:
-        self._left = iter(feeds)
-
-    def get_next(self) -> Feed | None:
-        return next(self._left, None)
 
 
 def quantized(model: ModelProto, feeds: Sequence[Feed], name: str) -> ModelProto:
     """Activations uint8, weights int8 per channel, ranges from the moving average of minimum and maximum over `feeds`
     (one picture each, with all of the model's inputs)."""
     nodes = [node.name for node in model.graph.node if node.name.startswith(RESNET) and node.op_type in _KINDS]
-    with tempfile.TemporaryDirectory() as folder, quiet():
+    with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "float32.onnx", Path(folder) / "int8.onnx"
         source.write_bytes(model.SerializeToString())
-        quantize_static(
-            source,
-            target,
-            _Calibration(feeds),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(_KINDS),
-            nodes_to_quantize=nodes,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-            extra_options={"CalibMovingAverage": True},
-        )
-        variant = fed_with_bytes(onnx.load(target))
+        variant = in_int8(source, target, feeds, _KINDS, nodes)
     variant.graph.name = name
     variant.producer_name = model.producer_name
     del variant.metadata_props[:]

@@ -112,7 +112,7 @@ def of_network(network: Fusion) -> Step:
 
 
 def _served(name: str) -> Served:
-    return Served(name, HEIGHT, WIDTH, STATE, ACTIVITIES, FPS, PAD)
+    return Served(name, HEIGHT, WIDTH, ACTIVITIES, FPS, PAD, STATE)
 
 
 def _int8(

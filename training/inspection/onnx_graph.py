@@ -49,21 +49,21 @@ def to_onnx(network: nn.Module, served: Served) -> ModelProto:
 
 
 def _locator(builder: GraphBuilder, network: Locator, x: str) -> str:
-    low = _block(builder, network.low, _unit(builder, network.stem, x))
-    middle = _block(builder, network.middle, low)
-    top = _unit(builder, network.narrow_high, _sequence(builder, network.high, middle))
-    middle = _unit(builder, network.to_middle, builder.op("Add", middle, double(builder, top)))
-    narrow = double(builder, _unit(builder, network.narrow_middle, middle))
-    low = _unit(builder, network.to_low, builder.op("Add", low, narrow))
+    low = block(builder, network.low, unit(builder, network.stem, x))
+    middle = block(builder, network.middle, low)
+    top = unit(builder, network.narrow_high, _sequence(builder, network.high, middle))
+    middle = unit(builder, network.to_middle, builder.op("Add", middle, double(builder, top)))
+    narrow = double(builder, unit(builder, network.narrow_middle, middle))
+    low = unit(builder, network.to_low, builder.op("Add", low, narrow))
     return convolution(builder, network.head, low)
 
 
 def _sequence(builder: GraphBuilder, modules: nn.Sequential, x: str) -> str:
     for module in modules:
         if isinstance(module, ConvUnit):
-            x = _unit(builder, module, x)
+            x = unit(builder, module, x)
         elif isinstance(module, BasicBlock):
-            x = _block(builder, module, x)
+            x = block(builder, module, x)
         elif isinstance(module, InvertedResidual):
             y = _sequence(builder, module.body, x)
             x = builder.op("Add", x, y) if module.residual else y
@@ -72,15 +72,15 @@ def _sequence(builder: GraphBuilder, modules: nn.Sequential, x: str) -> str:
     return x
 
 
-def _block(builder: GraphBuilder, block: BasicBlock, x: str) -> str:
-    shortcut = x if block.shortcut is None else _unit(builder, block.shortcut, x)
-    y = _unit(builder, block.second, _unit(builder, block.first, x))
+def block(builder: GraphBuilder, basic: BasicBlock, x: str) -> str:
+    shortcut = x if basic.shortcut is None else unit(builder, basic.shortcut, x)
+    y = unit(builder, basic.second, unit(builder, basic.first, x))
     return builder.op("Relu", builder.op("Add", y, shortcut))
 
 
-def _unit(builder: GraphBuilder, unit: ConvUnit, x: str) -> str:
-    conv, norm = unit[0], unit[1]
+def unit(builder: GraphBuilder, layers: ConvUnit, x: str) -> str:
+    conv, norm = layers[0], layers[1]
     assert isinstance(conv, nn.Conv2d)
     assert isinstance(norm, nn.BatchNorm2d)
     y = convolution(builder, conv, x, norm)
-    return builder.op("Relu", y) if len(unit) > 2 else y
+    return builder.op("Relu", y) if len(layers) > 2 else y

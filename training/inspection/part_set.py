@@ -1,20 +1,19 @@
 """Rendered part pictures with their masks, kept on disk: rendered once, mapped when read."""
 
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-import simulator
 from simulator.line.design import SIDE
 from simulator.line.part import LineConfig
 from simulator.line.pictures import part_pictures
 from simulator.line.truth import PartTruth
-from training.provenance import commit_of
+from training.rendered import Facts, rendered, simulator_commit
 
 PER_LINE: Final = 4
 """parts of one line: many lines teach more than many parts"""
@@ -58,25 +57,19 @@ class PartSet(Struct, frozen=True):
         return np.array([not truth.good for truth in self.truths])
 
 
-class _Facts(Struct):
-    commit: str
-    sha256: str
+class _Facts(Facts, frozen=True):
     truths: tuple[PartTruth, ...]
 
 
 def part_set(rendering: Rendering, folder: Path) -> PartSet:
     """Renders into a folder of that rendering's name, or reads what was rendered there before."""
     home = folder / rendering.name
-    if not (home / "facts.json").is_file():
-        _render(rendering, home)
-    facts = msgspec.json.decode((home / "facts.json").read_bytes(), type=_Facts)
+    facts = rendered(home, partial(_render, rendering), _Facts)
     pixels, masks = (np.load(home / f"{name}.npy", mmap_mode="r") for name in ("pixels", "masks"))
     return PartSet(pixels, masks, facts.truths, facts.commit, facts.sha256)
 
 
-def _render(rendering: Rendering, home: Path) -> None:
-    """`facts.json` comes last: a folder without it is unfinished, and rendered again."""
-    home.mkdir(parents=True, exist_ok=True)
+def _render(rendering: Rendering, home: Path) -> _Facts:
     shape = (rendering.count, SIDE, SIDE)
     pixels = np.lib.format.open_memmap(home / "pixels.npy", "w+", np.uint8, (*shape, 3))
     masks = np.lib.format.open_memmap(home / "masks.npy", "w+", np.uint8, shape)
@@ -88,5 +81,4 @@ def _render(rendering: Rendering, home: Path) -> None:
         truths.append(picture.truth)
     pixels.flush()
     masks.flush()
-    facts = _Facts(commit_of(Path(simulator.__file__).parent), hashed.hexdigest(), tuple(truths))
-    (home / "facts.json").write_bytes(msgspec.json.encode(facts))
+    return _Facts(simulator_commit(), hashed.hexdigest(), tuple(truths))

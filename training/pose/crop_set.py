@@ -1,19 +1,18 @@
 """Crops of single people from rendered shops, with their keypoints; kept on disk, rendered once."""
 
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import cv2
-import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-import simulator
 from simulator.shop.scene import ShopConfig, ShopScene
 from simulator.shop.truth import ShopperTruth
-from training.provenance import commit_of
+from training.rendered import Facts, rendered, simulator_commit
 from vision.pose import COUNT
 from vision.pose_crop import HEIGHT, crop, crop_place, to_crop
 
@@ -55,24 +54,15 @@ class CropSet(Struct, frozen=True):
         return len(self.pixels)
 
 
-class _Facts(Struct):
-    commit: str
-    sha256: str
-
-
 def crop_set(rendering: CropRendering, folder: Path) -> CropSet:
     """Renders into a folder of that rendering's name, or reads what was rendered there before."""
     home = folder / rendering.name
-    if not (home / "facts.json").is_file():
-        _render(rendering, home)
-    facts = msgspec.json.decode((home / "facts.json").read_bytes(), type=_Facts)
+    facts = rendered(home, partial(_render, rendering), Facts)
     pixels, keypoints, areas = (np.load(home / f"{name}.npy") for name in ("pixels", "keypoints", "areas"))
     return CropSet(pixels, keypoints, areas, facts.commit, facts.sha256)
 
 
-def _render(rendering: CropRendering, home: Path) -> None:
-    """`facts.json` comes last: a folder without it is unfinished, and rendered again."""
-    home.mkdir(parents=True, exist_ok=True)
+def _render(rendering: CropRendering, home: Path) -> Facts:
     pixels: list[NDArray[np.uint8]] = []
     keypoints: list[NDArray[np.float32]] = []
     areas: list[float] = []
@@ -101,8 +91,7 @@ def _render(rendering: CropRendering, home: Path) -> None:
     for name, array in arrays.items():
         np.save(home / f"{name}.npy", array)
         hashed.update(array.tobytes())
-    facts = _Facts(commit_of(Path(simulator.__file__).parent), hashed.hexdigest())
-    (home / "facts.json").write_bytes(msgspec.json.encode(facts))
+    return Facts(simulator_commit(), hashed.hexdigest())
 
 
 def _taken(

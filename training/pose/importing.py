@@ -1,6 +1,5 @@
 """Turns somebody else's pose network into a served one."""
 
-import hashlib
 import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from training.contract import Letterbox, ModelError
 from training.families.family import Canvas, RawOutput
 from training.graph_builder import GraphBuilder
-from training.model_card import ModelCard, digest
+from training.model_card import foreign_card
 from training.model_repository import check_free
 from training.pose import openpose
 from training.pose.contract import INPUT, Answers, PoseModel, ServedPose
@@ -68,15 +67,8 @@ def import_pose(
     served = wrap(prepare(read_model(file), size), chosen, name, letterbox, pad)
     notes = [] if served.model.max_batch_size > 1 else ["one picture at a time: its norms or its exporter tie it"]
     notes.append(_prove(served))
-    card = ModelCard(
-        name=name,
-        family=family,
-        origin=origin or file.name,
-        sha256=digest(file),
-        licence=licence,
-        served_sha256=hashlib.sha256(served.graph.SerializeToString(deterministic=True)).hexdigest(),
-        notes=tuple(notes),
-    )
+    graph = served.graph.SerializeToString(deterministic=True)
+    card = foreign_card(file, name, family, origin, licence, graph, notes)
     return store(repository, served, card, replace)
 
 

@@ -8,7 +8,8 @@ from torch import nn
 
 from training.folding import convolution, double
 from training.graph_builder import GraphBuilder
-from training.inspection.network import BasicBlock, ConvUnit
+from training.inspection.network import BasicBlock
+from training.inspection.onnx_graph import block, unit
 from training.pose.contract import INPUT, PoseModel
 from training.pose.network import COLUMNS, ROWS, ShopPose
 from vision.pose import COUNT
@@ -43,9 +44,9 @@ def to_onnx(network: ShopPose, model: PoseModel) -> ModelProto:
 def _answers(b: GraphBuilder, network: ShopPose) -> tuple[str, str]:
     pixels = b.cast(b.op("Transpose", INPUT, perm=[0, 3, 1, 2]), TensorProto.FLOAT)
     x = b.op("Sub", b.op("Mul", pixels, b.floats(1 / 255)), b.floats(0.5))
-    low = _blocks(b, network.low, _unit(b, network.stem, x))
+    low = _blocks(b, network.low, unit(b, network.stem, x))
     high = _blocks(b, network.high, low)
-    joined = _unit(b, network.join, b.op("Add", low, double(b, _unit(b, network.narrow, high))))
+    joined = unit(b, network.join, b.op("Add", low, double(b, unit(b, network.narrow, high))))
     maps = b.reshape(convolution(b, network.maps, joined), 0, COUNT, ROWS * COLUMNS)
     weights = b.op("Softmax", maps, axis=2)
     cells = np.asarray(network.get_buffer("cells").numpy(), np.float32)
@@ -61,16 +62,7 @@ def _answers(b: GraphBuilder, network: ShopPose) -> tuple[str, str]:
 
 
 def _blocks(b: GraphBuilder, blocks: nn.Sequential, x: str) -> str:
-    for block in blocks:
-        assert isinstance(block, BasicBlock)
-        shortcut = x if block.shortcut is None else _unit(b, block.shortcut, x)
-        x = b.op("Relu", b.op("Add", _unit(b, block.second, _unit(b, block.first, x)), shortcut))
+    for each in blocks:
+        assert isinstance(each, BasicBlock)
+        x = block(b, each, x)
     return x
-
-
-def _unit(b: GraphBuilder, unit: ConvUnit, x: str) -> str:
-    conv, norm = unit[0], unit[1]
-    assert isinstance(conv, nn.Conv2d)
-    assert isinstance(norm, nn.BatchNorm2d)
-    y = convolution(b, conv, x, norm)
-    return b.op("Relu", y) if len(unit) > 2 else y

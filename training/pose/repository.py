@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from training.contract import ModelError
 from training.model_card import ModelCard, read_card
-from training.model_repository import CARD, CONFIG, GRAPH, read_config, store_files
+from training.model_repository import CARD, GRAPH, loaded, read_config, store_files
 from training.pose.contract import PoseModel, ServedPose, config_text, parse_config
 
 
@@ -50,10 +50,4 @@ def load(folder: Path) -> StoredPose:
 
 def pose_models(repository: Path) -> Iterator[StoredPose]:
     """Every pose model in a repository, by name; other folders are passed over."""
-    if repository.is_dir():
-        for folder in sorted(repository.iterdir()):
-            if not folder.name.startswith(".") and (folder / CONFIG).is_file():
-                try:
-                    yield load(folder)
-                except ModelError:
-                    continue
+    return loaded(repository, load)

@@ -5,24 +5,20 @@ Pictures are kept as they are seen in good weather and by a good camera; `hardsh
 
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-import simulator
 from simulator.actors import LABELS
-from simulator.arrays import stream
-from simulator.look import VARIANTS
-from simulator.scene import Scene
 from simulator.traffic import TrafficConfig
 from simulator.truth import ObjectTruth, Truth
 from training.average_precision import Objects
-from training.provenance import commit_of
-from vision.letterbox import Letterbox
+from training.junction_clips import Camera, Clips
+from training.rendered import Facts, rendered, simulator_commit
 
 HEIGHT: Final = 128
 WIDTH: Final = 224
@@ -37,17 +33,10 @@ LEAST_VISIBLE: Final = 0.35
 """share of the outline that others of the scene leave to be seen; hardships don't count"""
 
 
-class Rendering(Struct, frozen=True):
-    """Which clips: `scenes` junctions, the first of seed 100,000 * `seed`, each filmed for `frames` pictures."""
+class Rendering(Clips, frozen=True):
+    """Clips of four seconds."""
 
-    seed: int
-    scenes: int
     frames: int = 32
-
-    @property
-    def name(self) -> str:
-        """Its folder's."""
-        return f"clips-{self.seed}-{self.scenes}-{self.frames}"
 
 
 class ClipSet(Struct, frozen=True):
@@ -75,26 +64,17 @@ class ClipSet(Struct, frozen=True):
         return Objects(boxes, self.labels[own], self.ignored[own])
 
 
-class _Facts(Struct):
-    commit: str
-    sha256: str
-
-
 def clip_set(rendering: Rendering, folder: Path) -> ClipSet:
     """Renders into a folder of that rendering's name, or reads what was rendered there before."""
     home = folder / rendering.name
-    if not (home / "facts.json").is_file():
-        _render(rendering, home)
-    facts = msgspec.json.decode((home / "facts.json").read_bytes(), type=_Facts)
+    facts = rendered(home, partial(_render, rendering), Facts)
     pixels = np.load(home / "pixels.npy", mmap_mode="r")
     objects = np.load(home / "objects.npz")
     boxes, labels, ignored, rows = (objects[name] for name in ("boxes", "labels", "ignored", "rows"))
     return ClipSet(pixels, boxes, labels, ignored, rows, facts.commit, facts.sha256)
 
 
-def _render(rendering: Rendering, home: Path) -> None:
-    """`facts.json` comes last: a folder without it is unfinished, and rendered again."""
-    home.mkdir(parents=True, exist_ok=True)
+def _render(rendering: Rendering, home: Path) -> Facts:
     shape = (rendering.scenes, rendering.frames, HEIGHT, WIDTH, 3)
     pixels = np.lib.format.open_memmap(home / "pixels.npy", "w+", np.uint8, shape)
     found: list[Objects] = []
@@ -112,21 +92,17 @@ def _render(rendering: Rendering, home: Path) -> None:
     for array in (boxes, labels, ignored, rows):
         hashed.update(array.tobytes())
     np.savez(home / "objects.npz", boxes=boxes, labels=labels, ignored=ignored, rows=rows)
-    facts = _Facts(commit_of(Path(simulator.__file__).parent), hashed.hexdigest())
-    (home / "facts.json").write_bytes(msgspec.json.encode(facts))
+    return Facts(simulator_commit(), hashed.hexdigest())
 
 
 def clip(seed: int, place: int, frames: int) -> Iterator[tuple[NDArray[np.uint8], Truth]]:
-    """One scene of a rendering: pictures [HEIGHT, WIDTH, 3], letterboxed as a camera's are, with their truth (whose
-    pixels are the pictures'). Every variant in turn, with more traffic than is usual."""
-    box = Letterbox(WIDTH, HEIGHT, "top_left", PAD)
-    rng = stream(seed * 100_000 + place, "clips")
-    traffic = TrafficConfig(demand=float(rng.uniform(0.6, 1.6)), bus_share=float(rng.uniform(0.05, 0.16)))
-    scene = Scene(seed * 100_000 + place, VARIANTS[place % len(VARIANTS)], *SHOWN, FPS, traffic)
-    scene.skip(float(rng.uniform(0.0, 12.0)))
-    for _ in range(frames):
-        picture, truth = scene.frame()
-        yield box.from_rgb(picture), truth
+    """One scene of a rendering: pictures [HEIGHT, WIDTH, 3] with their truth (whose pixels are the pictures')."""
+    return Camera(WIDTH, HEIGHT, PAD, FPS, SHOWN, _traffic).clip(seed, place, frames)
+
+
+def _traffic(rng: np.random.Generator) -> TrafficConfig:
+    """More than is usual."""
+    return TrafficConfig(demand=float(rng.uniform(0.6, 1.6)), bus_share=float(rng.uniform(0.05, 0.16)))
 
 
 def _objects(truth: Truth) -> Objects:

@@ -40,7 +40,7 @@ class Sets(Struct, frozen=True):
 
 
 def served(name: str = NAME) -> Served:
-    return Served(name, HEIGHT, WIDTH, MEMORY, SUPPRESSION.rows, LABELS, FPS, PAD)
+    return Served(name, HEIGHT, WIDTH, LABELS, FPS, PAD, MEMORY, SUPPRESSION.rows)
 
 
 def publish(work: Path, repository: Path, sets: Sets, detector: Path) -> Report:

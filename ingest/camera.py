@@ -49,13 +49,13 @@ class Camera:
         publisher: Publisher,
         limits: Limits,
         clock: ArrivalClock,
-        recall: Callable[[], Past] = Past,
+        recall: Callable[[threading.Event], Past] = lambda stop: Past(),
         on_end: Callable[[str], None] = lambda camera: None,
         on_gone: Callable[[str], None] = lambda camera: None,
     ) -> None:
-        """`recall`: what the log has of this camera; called from the camera's thread. `on_end`, `on_gone`: called with
-        the camera's id, from another thread, when Kafka has its `end` record; when a stopped camera's last record has
-        left."""
+        """`recall`: what the log has of this camera; called from the camera's thread, and must return when the event is
+        set. `on_end`, `on_gone`: called with the camera's id, from another thread, when Kafka has its `end` record; when
+        a stopped camera's last record has left."""
         self.spec = spec
         self._publisher = publisher
         self._limits = limits
@@ -127,7 +127,7 @@ class Camera:
     def _run(self) -> None:
         self._connected.set(0)
         source = self.spec.source
-        past = self._recall()
+        past = self._recall(self._stop)
         self._floor_ns, self._outage = past.captured_ns, past.outage
         since_ns = self._clock.now_ns()
         attempts, reported = 0, ""

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
@@ -12,6 +12,9 @@ from runtime import kafka
 from runtime.logging import logger, redact
 from schemas.analysis import CameraSpec
 from schemas.topics import CAMERAS
+
+_ASK_SECONDS: Final = 5.0
+_AGAIN_SECONDS: Final = 1.0
 
 _decoder = msgspec.json.Decoder(CameraSpec)
 
@@ -61,7 +64,6 @@ class CameraTopic:
         return self._thread.is_alive()
 
     def start(self) -> None:
-        self._consumer.assign([TopicPartition(CAMERAS.name, 0, OFFSET_BEGINNING)])
         self._thread.start()
 
     def stop(self) -> None:
@@ -70,18 +72,34 @@ class CameraTopic:
 
     def _follow(self) -> None:
         try:
+            end = self._end()
+            self._consumer.assign([TopicPartition(CAMERAS.name, 0, OFFSET_BEGINNING)])
             while not self._stop.is_set():
                 message = self._consumer.poll(0.2)
                 if message is not None:
-                    self._take(message)
+                    self._take(message, end)
         finally:
             self._consumer.close()
 
-    def _take(self, message: Message) -> None:
+    def _end(self) -> int:
+        """The offset of the next camera to be written. Asks until Kafka answers."""
+        told = False
+        while not self._stop.is_set():
+            try:
+                return kafka.watermarks(self._consumer, CAMERAS.name, 0, _ASK_SECONDS)[1]
+            except KafkaException as error:
+                if not told:
+                    self._log.warning("waiting for the cameras", error=error.args[0].str())
+                told = True
+                self._stop.wait(_AGAIN_SECONDS)
+        return 0
+
+    def _take(self, message: Message, end: int) -> None:
         error = message.error()
         if error is not None:
             if error.code() == KafkaError._PARTITION_EOF:
-                if not self.loaded:
+                # a new leader may call an earlier place the end at first
+                if not self.loaded and (message.offset() or 0) >= end:
                     self._on_change(dict(self._cameras))
                     self.loaded = True
             elif not error.retriable() and error.code() not in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
@@ -108,6 +126,7 @@ def read_cameras(bootstrap: str, timeout: float = 15.0) -> Cameras:
         lacking = consumer.list_topics(CAMERAS.name, timeout).topics[CAMERAS.name].error
         if lacking is not None and lacking.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise NoCameraTopic(f"there is no topic {CAMERAS.name} on {bootstrap}")
+        _, end = kafka.watermarks(consumer, CAMERAS.name, 0, timeout)
         consumer.assign([TopicPartition(CAMERAS.name, 0, OFFSET_BEGINNING)])
         while time.monotonic() < deadline:
             message = consumer.poll(0.2)
@@ -119,7 +138,7 @@ def read_cameras(bootstrap: str, timeout: float = 15.0) -> Cameras:
                     apply_record(cameras, message.key(), message.value())
                 except ValueError as why:
                     logger("camera-topic").error("camera record ignored", offset=message.offset(), error=str(why))
-            elif error.code() == KafkaError._PARTITION_EOF:
+            elif error.code() == KafkaError._PARTITION_EOF and (message.offset() or 0) >= end:
                 return cameras
         raise CameraTopicError(f"Kafka at {bootstrap} did not answer within {timeout:.0f} s")
     except KafkaException as error:

@@ -2,7 +2,7 @@
 
 from typing import Final, cast
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from msgspec import Struct
 
 from runtime import kafka
@@ -36,7 +36,7 @@ def last_record(bootstrap: str, topic: str, camera: str) -> LastRecord | None:
         low, high = kafka.watermarks(consumer, topic, partition, _TIMEOUT)
         for step in _STEPS:
             start = max(low, high - step)
-            found = _latest(consumer, TopicPartition(topic, partition, start), high, key)
+            found = latest(consumer, TopicPartition(topic, partition, start), high, key)
             if found is not None or start == low:
                 return found
         return None
@@ -44,24 +44,37 @@ def last_record(bootstrap: str, topic: str, camera: str) -> LastRecord | None:
         consumer.close()
 
 
-def _latest(consumer: Consumer, start: TopicPartition, high: int, key: bytes) -> LastRecord | None:
+def latest(
+    consumer: Consumer, start: TopicPartition, high: int, key: bytes, patience: float = _TIMEOUT
+) -> LastRecord | None:
+    """From `start` up to the offset `high`. Raises KafkaException when the log falls silent before: what was read up to
+    there is not the end."""
     captured_ns, ended = 0, False
     if start.offset >= high:
         return None
     consumer.assign([start])
     while True:
-        message = consumer.poll(_TIMEOUT)
-        if message is None or message.error() is not None:
-            # the end, or records deleted meanwhile: what was read stands
-            break
+        message = consumer.poll(patience)
+        if message is None:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:
+            raise KafkaException(error)
+        offset = message.offset() or 0
+        if error is not None:
+            # a partition's new leader may not know at first how far the log goes, and call an earlier place its end
+            if offset >= high:
+                break
+            continue
         if message.key() == key:
             try:
                 record = codec.decode(key, message.value(), cast(codec.Headers, message.headers() or []))
             except codec.CodecError:
-                continue
-            latest = record.to_ns if isinstance(record, Gap) else record.captured_ns
-            captured_ns, ended = max(captured_ns, latest), isinstance(record, End)
-        if (message.offset() or 0) >= high - 1:
+                record = None
+            if record is not None:
+                seen_ns = record.to_ns if isinstance(record, Gap) else record.captured_ns
+                captured_ns, ended = max(captured_ns, seen_ns), isinstance(record, End)
+        if offset >= high - 1:
             break
     consumer.unassign()
     return LastRecord(captured_ns, ended) if captured_ns else None

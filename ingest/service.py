@@ -37,6 +37,7 @@ from schemas.topics import CAMERAS, FRAMES, TOPICS
 _JOIN_SECONDS = 2.0
 """for all cameras together; one inside a blocking read cannot be asked to hurry, and holds nothing that matters"""
 _CHECK_SECONDS = 5.0
+_AGAIN_SECONDS = 1.0
 PER_CAMERA = (
     INGEST_RECEIVED,
     INGEST_PUBLISHED,
@@ -156,16 +157,24 @@ class Service:
     def _remove(self, camera: str) -> None:
         self._cameras.pop(camera).stop()
 
-    def _recall(self, spec: CameraSpec, resuming: bool) -> Past:
-        """`resuming`: the camera was there before this process, so what is missing since the log's end is an outage;
+    def _recall(self, spec: CameraSpec, stop: threading.Event, resuming: bool) -> Past:
+        """Waits for the log until `stop`: nothing could be published without it, and what nobody remembers would be
+        missing without a word.
+
+        `resuming`: the camera was there before this process, so what is missing since the log's end is an outage;
         one that was added or changed just now has missed nothing."""
         if spec.batch:
             return Past()
-        try:
-            last = last_record(self._settings.kafka, FRAMES.name, spec.id)
-        except KafkaException as error:
-            self._log.warning("the log's end could not be read", camera=spec.id, error=error.args[0].str())
-            return Past()
+        last, told = None, False
+        while not stop.is_set():
+            try:
+                last = last_record(self._settings.kafka, FRAMES.name, spec.id)
+                break
+            except KafkaException as error:
+                if not told:
+                    self._log.warning("waiting for the log's end", camera=spec.id, error=error.args[0].str())
+                told = True
+                stop.wait(_AGAIN_SECONDS)
         if last is None:
             return Past()
         outage = Outage("ingest_away", last.captured_ns) if resuming and not last.ended else None

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from msgspec import Struct
 from numpy.typing import NDArray
-from onnx import ModelProto, version_converter
+from onnx import GraphProto, ModelProto, NodeProto, version_converter
 
 from training.average_precision import Found, Objects, average_precision
 from training.contract import INPUT, OUTPUT, ModelError, ServedModel
@@ -29,9 +29,10 @@ Pixels = NDArray[np.uint8]
 Judge = Callable[[ServedModel], float]
 """how good a detector is, 0 to 1; of the same detector always the same"""
 
-_KINDS: Final = ("Conv", "Relu", "Concat", "Resize")
-"""without the last two their inputs go back to float32 and are quantised again behind them; additions of what has been
-learnt apart suffer"""
+_LEARNT: Final = ("Conv", "Relu")
+_PASSING: Final = ("Concat", "Resize")
+"""in INT8, too, where they stand between convolutions: else what they are given would go back to float32 and be
+quantised again behind them. Not behind the last ones: scores and sides of boxes would get one scale."""
 _OPSET: Final = 13
 _SURE: Final = 0.3
 _RANKED_BY: Final = 8
@@ -169,9 +170,7 @@ class _Quantizer:
         # by path: of a model in memory the quantiser moves the weights out
         self._source = folder / "original.onnx"
         self._source.write_bytes(_with_scales_per_channel(widened(model.graph)).SerializeToString())
-        nodes = model.graph.graph.node
-        # an imported network's nodes have their exporter's names, ours in front and behind are marked
-        self._inside = [node.name for node in nodes if not node.name.startswith("served/") and node.op_type in _KINDS]
+        self._inside = _between_convolutions(model.graph.graph)
 
     def quantized(self, in_float32: Collection[str]) -> ModelProto:
         return self._quantized([name for name in self._inside if name not in set(in_float32)])
@@ -185,7 +184,7 @@ class _Quantizer:
     def _quantized(self, nodes: list[str]) -> ModelProto:
         target, ranges = self._folder / "quantized.onnx", self._folder / "ranges.json"
         feeds = ({INPUT: picture[None]} for picture in self._pictures)
-        return in_int8(self._source, target, feeds, _KINDS, nodes, ranges)
+        return in_int8(self._source, target, feeds, (*_LEARNT, *_PASSING), nodes, ranges)
 
     def _answers(self, model: ModelProto) -> list[NDArray[np.float32]]:
         """What the network says before boxes are made of it."""
@@ -201,6 +200,24 @@ class _Quantizer:
             for picture in self._pictures[:_RANKED_BY]
             for answer in running.run(raw, {INPUT: picture[None]})
         ]
+
+
+def _between_convolutions(graph: GraphProto) -> list[str]:
+    """Names of the nodes that are quantised."""
+    users: dict[str, list[NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            users.setdefault(name, []).append(node)
+    found: set[str] = set()
+    for node in reversed(graph.node):
+        # an imported network's nodes have their exporter's names, ours in front and behind are marked
+        if node.name.startswith("served/"):
+            continue
+        following = users.get(node.output[0], [])
+        passes = node.op_type in _PASSING and following and all(user.name in found for user in following)
+        if node.op_type in _LEARNT or passes:
+            found.add(node.name)
+    return [node.name for node in graph.node if node.name in found]
 
 
 def _with_scales_per_channel(model: ModelProto) -> ModelProto:

@@ -27,7 +27,7 @@ class Rig:
     ) -> Camera:
         spec = msgspec.convert({"id": id, "source": {"url": url, **source}, "batch": batch}, CameraSpec)
         assert isinstance(spec.source, Source)
-        camera = Camera(spec, self.publisher, self.limits, ArrivalClock(), recall=lambda: past or Past())
+        camera = Camera(spec, self.publisher, self.limits, ArrivalClock(), recall=lambda _: past or Past())
         self.cameras.append(camera)
         camera.start()
         return camera

@@ -54,8 +54,8 @@ class Camera:
         on_gone: Callable[[str], None] = lambda camera: None,
     ) -> None:
         """`recall`: what the log has of this camera; called from the camera's thread, and must return when the event is
-        set. `on_end`, `on_gone`: called with the camera's id, from another thread, when Kafka has its `end` record; when
-        a stopped camera's last record has left."""
+        set. `on_end`, `on_gone`: called with the camera's id, from another thread, when Kafka has its `end` record;
+        when a stopped camera's last record has left."""
         self.spec = spec
         self._publisher = publisher
         self._limits = limits

@@ -30,7 +30,7 @@ Judge = Callable[[ServedModel], float]
 """how good a detector is, 0 to 1; of the same detector always the same"""
 
 _LEARNT: Final = ("Conv", "Relu")
-_PASSING: Final = ("Concat", "Resize")
+_PASSING: Final = ("Concat", "Resize", "Add")
 """in INT8, too, where they stand between convolutions: else what they are given would go back to float32 and be
 quantised again behind them. Not behind the last ones: scores and sides of boxes would get one scale."""
 _OPSET: Final = 13

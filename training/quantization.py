@@ -170,7 +170,7 @@ class _Quantizer:
         # by path: of a model in memory the quantiser moves the weights out
         self._source = folder / "original.onnx"
         self._source.write_bytes(_with_scales_per_channel(widened(model.graph)).SerializeToString())
-        self._inside = _between_convolutions(model.graph.graph)
+        self._inside = between_convolutions(model.graph.graph)
 
     def quantized(self, in_float32: Collection[str]) -> ModelProto:
         return self._quantized([name for name in self._inside if name not in set(in_float32)])
@@ -202,8 +202,8 @@ class _Quantizer:
         ]
 
 
-def _between_convolutions(graph: GraphProto) -> list[str]:
-    """Names of the nodes that are quantised."""
+def between_convolutions(graph: GraphProto) -> list[str]:
+    """Names of the nodes that are quantised, in the graph's order."""
     users: dict[str, list[NodeProto]] = {}
     for node in graph.node:
         for name in node.input:

@@ -17,7 +17,7 @@ from tests.training.tables import network
 from training.importing import import_detector
 from training.int8 import read_served
 from training.model_repository import card_of, load
-from training.quantization import Data, Floor, quantize
+from training.quantization import Data, Floor, between_convolutions, quantize
 from training.trial import pictures, session
 
 pytestmark = pytest.mark.timeout(240)
@@ -127,3 +127,14 @@ def test_networks_older_than_scales_per_channel(tmp_path: Path, caplog: pytest.L
     assert (report.convolutions, report.in_float32) == (1, ())
     assert any(node.op_type == "DequantizeLinear" and node.attribute for node in made.graph.graph.node)
     assert not caplog.records
+
+
+def test_what_joins_scores_and_sides_stays_in_float32() -> None:
+    """In one INT8 tensor they would have one scale."""
+    nodes = onnx.load(load(BUNDLED).graph).graph
+    chosen = set(between_convolutions(nodes))
+    left = [node for node in nodes.node if node.name.startswith("network/") and node.name not in chosen]
+    assert {node.op_type for node in nodes.node if node.name in chosen} == {"Conv", "Relu", "Concat", "Resize", "Add"}
+    assert sum(node.op_type == "Concat" for node in left) == 4
+    made = {name for node in left for name in node.output}
+    assert not [node.name for node in nodes.node if node.op_type == "Conv" and node.input[0] in made]

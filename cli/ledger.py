@@ -11,7 +11,7 @@ from rich.table import Table
 from cli.collect import Record, read_all
 from cli.reach import reached
 from schemas.ledger import Frames, Ledger
-from schemas.messages import AnalysisLedger, Event, IngestLedger, LedgerEntry
+from schemas.messages import COLD, AnalysisLedger, Event, IngestLedger, LedgerEntry
 from schemas.results import rfc3339
 from schemas.topics import EVENTS, LEDGER
 
@@ -26,7 +26,7 @@ class Missing(msgspec.Struct, frozen=True):
     frames: int
     """-1: nobody can know how many"""
     what: str
-    """lost, failed, gap, waiting, unexplained"""
+    """lost, failed, gap, waiting, unexplained; forgotten: no frame is missing, but tracks begin anew"""
     reason: str
 
 
@@ -63,6 +63,8 @@ class CameraLedger:
         for analysed in self.accounts.analysis.values():
             if analysed.failed:
                 found.append(self._of(analysed, analysed.failed, "failed", analysed.reason or "no reason given"))
+            elif analysed.reason.startswith(COLD):
+                found.append(self._of(analysed, 0, "forgotten", analysed.reason))
         for gap in self._gaps.values():
             start, lost = int(gap.details.get("from_ns", gap.captured_ns)), int(gap.details.get("lost", -1))
             reason = f"{gap.details.get('reason', '')}, until {rfc3339(gap.captured_ns)}"

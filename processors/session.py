@@ -100,6 +100,7 @@ class CameraSession:
         self.cold_start = ""
         """why a checkpoint was there and could not be used; empty otherwise"""
         chain_state = self._restore(restored) if restored is not None else None
+        self._cold_unsaid = self.cold_start
         self._stepper = Stepper(
             camera, ports.publisher, ports.clock, ports.pace, ports.detector, self._chain, chain_state
         )
@@ -277,7 +278,9 @@ class CameraSession:
         return Origin(self.topic, self.partition, offset)
 
     def _new_window(self, offset: int, unit: AccessUnit) -> Window:
+        cold, self._cold_unsaid = self._cold_unsaid, ""
         return Window(
+            cold=cold,
             camera=self.camera,
             session=unit.session,
             gop=unit.gop,

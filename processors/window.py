@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from processors.chain import STATE_VERSION
-from schemas.messages import SHED, AnalysisLedger, FailedWindow, Provenance
+from schemas.messages import COLD, SHED, AnalysisLedger, FailedWindow, Provenance
 
 _SHED: Final = ("", "every second frame", "three of four frames", "all but the keyframe")
 
@@ -51,6 +51,8 @@ class Window:
     """why decoding stopped; frames in front of it count"""
     refusal: str = ""
     """why inference stopped; frames in front of it count"""
+    cold: str = ""
+    """why what was known of the camera could not be used for this GOP and those behind it"""
     undecodable: int = 0
     """leading pictures of an open GOP, which refer to what lies before its keyframe"""
     offsets: dict[int, int] = field(default_factory=dict)
@@ -99,6 +101,7 @@ class Window:
             keyframe_offset=self.keyframe_offset,
             reason=self.reason
             or self.shed
+            or (f"{COLD}{self.cold}" if self.cold else "")
             or (f"{self.undecodable} leading pictures of an open GOP" if self.undecodable else ""),
         )
 

@@ -9,6 +9,8 @@ Codec = Literal["h264", "hevc"]
 
 SHED: Final = "shed: "
 """how the reason of a GOP begins that was not analysed whole because there was too much to do"""
+COLD: Final = "cold start: "
+"""and of one that is whole, but from which on nothing is known of what was seen before"""
 
 
 class AccessUnit(Struct, frozen=True):

@@ -5,7 +5,7 @@ import msgspec
 from cli.collect import Record
 from cli.ledger import CameraLedger, ledgers
 from schemas.ledger import Frames
-from schemas.messages import AnalysisLedger, Event, IngestLedger, LedgerEntry, Provenance
+from schemas.messages import COLD, AnalysisLedger, Event, IngestLedger, LedgerEntry, Provenance
 from schemas.results import to_json, topic_of
 
 SECOND = 1_000_000_000
@@ -44,12 +44,13 @@ def test_every_missing_frame_has_its_reason() -> None:
     ledger = read(
         published(0, 30), analysed(0, 30, failed=12, reason="corrupt"),
         published(1, 0, lost=30, reason="kafka away"), published(2, 30), published(3, 30), analysed(3, 30), gap,
-        published(11, 30),
+        published(11, 30), published(4, 30), analysed(4, 30, reason=f"{COLD}another format"),
     )  # fmt: skip
     assert [(one.what, one.gop, one.frames, one.reason) for one in ledger.missing()] == [
         ("failed", 0, 12, "corrupt"),
         ("lost", 1, 30, "kafka away"),
         ("unexplained", 2, 30, "published, but never seen by a worker"),
+        ("forgotten", 4, 0, "cold start: another format"),
         ("gap", None, -1, "connection lost, until 1970-01-01T00:00:20.000000Z"),
         ("waiting", 11, 30, "not analysed yet"),
     ]

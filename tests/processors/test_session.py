@@ -212,3 +212,6 @@ async def test_a_state_of_another_format_is_a_cold_start_and_no_crash(state: dic
     assert walk.session is not None
     assert walk.session.cold_start
     assert len(walk.of(Detections)) == 30
+    first, *others = [entry.reason for entry in ledgers(walk)]
+    assert first == f"cold start: {walk.session.cold_start}"
+    assert set(others) == {""}

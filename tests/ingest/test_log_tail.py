@@ -52,7 +52,7 @@ def test_a_log_that_is_away_is_waited_for() -> None:
         create_topics(bootstrap, [FRAMES], 1)
         wire = encode(Gap("cam", "s1", "stalled", 1_000, 5_000, lost=0))
         writer = producer(bootstrap, "test")
-        writer.produce(FRAMES.name, wire.value, wire.key, headers=wire.headers)
+        writer.produce(FRAMES.name, wire.value, wire.key, headers=[*wire.headers])
         assert writer.flush(10) == 0
         service = build_service(Settings(kafka=bootstrap))
         found: list[Past] = []

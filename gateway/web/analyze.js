@@ -40,10 +40,12 @@ export class AnalyzeDialog {
   }
 
   async offerModels() {
+    const before = this.model.value;
     const { models } = await fetchJson("/models").catch(() => ({ models: null }));
     if (!models) return;
     this.dialog.querySelector("#models").replaceChildren(...models.map((name) => new Option(name, name)));
-    if (models.length && !models.includes(this.model.value)) this.model.value = models[0];
+    // What was typed while the list was on its way is the person's word.
+    if (models.length && !models.includes(before) && this.model.value === before) this.model.value = models[0];
   }
 
   showFile() {

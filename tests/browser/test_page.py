@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from confluent_kafka import Producer
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from devstack.stack import Stack
 from gateway.kafka_log import KafkaLog
@@ -289,6 +289,25 @@ def test_a_file_is_analysed_from_the_page(
         expect(result.locator("table", has_text="Crossings")).to_contain_text("Middle2")
         expect(result).to_contain_text("Read only in part: corrupt")
         expect(page.locator("#analyze-problem")).to_be_hidden()
+
+
+def test_a_late_list_of_models_leaves_what_was_typed(served: Served, page: Page) -> None:
+    page.goto(served.url)
+    waiting: list[Route] = []
+    page.route("**/models", lambda route: waiting.append(route))
+    field = page.locator("#analyze-model")
+    with page.expect_request("**/models"):
+        page.click("#analyze-open")
+    page.fill("#analyze-model", "nobody")
+    with page.expect_response("**/models"):
+        waiting.pop().continue_()
+    expect(page.locator("#models option")).to_have_count(1)
+    expect(field).to_have_value("nobody")
+    page.fill("#analyze-model", "long-gone")
+    page.click("#analyze [data-close]")
+    page.unroute("**/models")
+    page.click("#analyze-open")
+    expect(field).to_have_value("square-finder")
 
 
 def test_a_token_is_asked_for(broker: Stack, tmp_path: Path, page: Page, writer: Writer, camera: str) -> None:

@@ -18,7 +18,17 @@ from vision import activity
 from vision.boxes import from_output
 from vision.letterbox import Letterbox
 
-Answer = asyncio.Task[Inference]
+
+@dataclass(frozen=True)
+class Answer:
+    """One picture's of a request that carries several."""
+
+    request: asyncio.Task[list[Inference]]
+    place: int
+
+    async def inference(self) -> Inference:
+        """Raises WindowFailedError."""
+        return (await self.request)[self.place]
 
 
 class SessionState(msgspec.Struct, frozen=True):
@@ -33,11 +43,11 @@ class SessionState(msgspec.Struct, frozen=True):
 class FrameItem:
     window: Window
     frame: Prepared
-    answer: Answer | None
-    """None: the frame is not sampled"""
     received_ns: int
     taken_ns: int
     decoded_ns: int
+    answer: Answer | None = None
+    """None: the frame is not sampled"""
 
 
 @dataclass(frozen=True)
@@ -181,7 +191,7 @@ class Stepper:
                     WORKER_SHED_FRAMES.labels(self.camera).inc()
             return
         try:
-            answer = await item.answer
+            answer = await item.answer.inference()
         except WindowFailedError as error:
             window.refusal = window.refusal or str(error)
             return

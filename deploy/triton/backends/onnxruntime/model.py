@@ -112,7 +112,8 @@ class TritonPythonModel:
     def _run(self, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
         counts = {len(array) for array in feeds.values()} if self._batched else {1}
         if counts == {1} or len(counts) > 1:  # rows that don't pair up are the session's to refuse
-            return self._session.run(self._outputs, feeds)
+            values: list[np.ndarray] = self._session.run(self._outputs, feeds)
+            return values
         rows = [
             self._session.run(self._outputs, {name: array[row : row + 1] for name, array in feeds.items()})
             for row in range(*counts)

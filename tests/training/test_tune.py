@@ -166,3 +166,6 @@ def test_each_hyperparameter_reaches_the_training(pictures: Path) -> None:
     varied = trainer_of(prepare(order(pictures, recipe=chosen), here / "models", here / "work"))
     assert usual.advance() != varied.advance(), "the first losses depend on nothing else but what was shown"
     assert read_recipe(Path(outcome.recipe)) == outcome.best.chosen
+    # the training is the trial's, bit for bit
+    trial, whole = (torch.load(here / "work" / name)["average"] for name in ("trial.pt", "checkpoint.pt"))
+    assert all(torch.equal(value, whole[name]) for name, value in trial.items())

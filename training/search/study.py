@@ -46,7 +46,7 @@ class Search:
     def __init__(self, study: optuna.Study, file: Path, space: Mapping[str, Range], basis: Basis) -> None:
         self._study, self._file, self._basis = study, file, basis
         self._space = {name: FloatDistribution(each.low, each.high, log=each.log) for name, each in space.items()}
-        study.pruner = optuna.pruners.MedianPruner(_AT_RANDOM, n_warmup_steps=basis.steps // 3)
+        study.pruner = optuna.pruners.MedianPruner(_AT_RANDOM, n_warmup_steps=basis.steps // 2)
 
     def tried(self) -> tuple[Tried, ...]:
         """All that count, in order. Raises SearchError."""

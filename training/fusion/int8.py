@@ -23,7 +23,7 @@ from training.int8_graph import Feed, in_int8
 from training.trial import session
 
 _KINDS: Final = ("Conv", "Relu", "Add", "MaxPool")
-_WARM, _TIMED = 8, 60
+_WARM, _TIMED = 50, 500
 
 
 def quantized(model: ModelProto, feeds: Sequence[Feed], name: str) -> ModelProto:

@@ -23,8 +23,9 @@ from training.trainer import Recipe, Trainer
 LEARNING = Rendering(300, 7000)
 SETS = Sets(
     learning=LEARNING,
-    calibration=Rendering(700, 700, 1.0, clear_of_print=True),
-    judging=Rendering(900, 1200, clear_of_print=True),
+    levelling=Rendering(500, 1600, clear_of_print=True),
+    calibration=Rendering(700, 2800, 1.0, clear_of_print=True),
+    judging=Rendering(900, 2400, clear_of_print=True),
     anywhere=Rendering(930, 200, 1.0),
     sized=950,
 )
@@ -46,8 +47,8 @@ def _recipe(steps: int, peak_rate: float, seed: int = 1) -> Recipe:
 
 
 NETWORKS = {
-    "screen": (Screen, screen_loss, _recipe(900, 4e-3)),
-    "locator": (Locator, locator_loss, _recipe(300, 3e-3)),
+    "screen": (Screen, screen_loss, _recipe(4600, 4e-3)),
+    "locator": (Locator, locator_loss, _recipe(1000, 3e-3)),
 }
 
 app = typer.Typer(help="The inspection cascade, from rendered parts to served models.", no_args_is_help=True)

@@ -8,10 +8,11 @@ import msgspec
 from simulator.line.defect import KINDS
 from training.fusion.report import Int8Report, Scores, Speed
 from training.fusion.report import Report as FusionReport
+from training.hard_clips.gain import ALL
 from training.inspection.judging import Rates, Report
 from training.model_card import ModelCard, read_card
 from training.pose.judging import PoseFigures, PoseReport
-from training.temporal.report import AIM, ALL
+from training.temporal.report import AIM
 from training.temporal.report import Report as TemporalReport
 
 _ROOT: Final = Path(__file__).resolve().parents[1]

@@ -5,10 +5,11 @@ import msgspec
 from tests.rules.repository import ROOT
 from training.fusion.report import Int8Report
 from training.fusion.report import Report as FusionReport
+from training.hard_clips.gain import ALL
 from training.inspection.judging import Report
 from training.model_card import read_card
 from training.model_page import PAGE, page
-from training.temporal.report import AIM, ALL
+from training.temporal.report import AIM
 from training.temporal.report import Report as TemporalReport
 
 

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from training.average_precision import Objects
 from training.contract import ModelError
+from training.hard_clips.clip_set import HEIGHT, LEAST_HEIGHT, SHOWN, WIDTH, ClipSet, Rendering, clip_set
+from training.hard_clips.gain import ALL
+from training.hard_clips.hardship import harden
+from training.hard_clips.judging import Floats, Step, compared, judged, watch
 from training.model_repository import load
-from training.temporal.clip_set import HEIGHT, LEAST_HEIGHT, SHOWN, WIDTH, ClipSet, Rendering, clip_set
 from training.temporal.contract import Served, config_text
-from training.temporal.hardship import harden
-from training.temporal.judging import Floats, Step, compared, judged, watch
-from training.temporal.report import ALL
 
 FRAMES = 24
 SERVED = Served("x", 128, 224, ("car", "van"), 8.0, 114, (2, 48, 16, 28), 50)

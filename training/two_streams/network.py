@@ -61,7 +61,7 @@ class TwoStreams(nn.Module):
         then sides in strides."""
         looks = torch.relu(self.low(low) + self.middle(middle))
         # without flow all pictures' are the same: one is enough
-        moves = self.motion(eased(flows) if self.moving else torch.zeros_like(flows[:1]))
+        moves = self.motion(eased(flows) if self.moving else flows.new_zeros(1, *flows.shape[1:]))
         shared = self.head(torch.cat([looks, moves.expand_as(looks)], dim=1))
         rows = torch.cat([self.classes(shared), self.sides(shared)], dim=1)
         return cast(Tensor, rows.flatten(2).transpose(1, 2))

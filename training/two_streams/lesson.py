@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ from training.trainer import Choice
 from training.two_streams.flows import Flows
 from training.two_streams.network import FOUND, TwoStreams
 
+MOTION_WEIGHT: Final = 0.5
+"""of what the motion stream finds by itself"""
+
 
 class PictureLesson:
     """Every picture counts, a camera's first ones too. Objects that are hidden at the moment are wanted, too."""
@@ -25,7 +29,7 @@ class PictureLesson:
         self._places = [tuple(place) for place in np.ndindex(features.low.shape[:3])]
         centres, strides = grid(HEIGHT, WIDTH)
         self._centres, self._strides = centres[:FOUND], strides[:FOUND]
-        self.sha256 = hashlib.sha256(f"{features.sha256} {flows.sha256}".encode()).hexdigest()
+        self.sha256 = hashlib.sha256(f"{features.sha256} {flows.sha256} {MOTION_WEIGHT}".encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self._places)
@@ -39,9 +43,13 @@ class PictureLesson:
         )
         flows = flow_tensor(np.stack([self._flows.until(*place) for place in places]))
         objects = [self._clips.objects(scene, index, draw % 2 == 1) for draw, scene, index in places]
-        rows = network(low, middle, flows)
-        classes, boxes = detection_loss(rows, self._centres, self._strides, padded(objects))
-        return {"classes": classes, "boxes": boxes}
+        rows, motion = network.apart(low, middle, flows)
+        truth = padded(objects)
+        classes, boxes = detection_loss(rows, self._centres, self._strides, truth)
+        losses = {"classes": classes, "boxes": boxes}
+        if motion is not None:
+            losses["motion"] = MOTION_WEIGHT * sum(detection_loss(motion, self._centres, self._strides, truth))
+        return losses
 
 
 def flow_tensor(flows: np.ndarray) -> Tensor:

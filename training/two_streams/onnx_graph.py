@@ -15,7 +15,8 @@ from training.graph_builder import GraphBuilder
 from training.hard_clips.clip_set import HEIGHT, WIDTH
 from training.hard_clips.eyes import Eyes
 from training.two_streams.contract import INPUTS, OUTPUTS, Served
-from training.two_streams.network import SCALE, STRIDE, TwoStreams
+from training.two_streams.network import FLOW, SCALE, STRIDE, TwoStreams
+from vision.optical_flow import STEPS
 
 SUPPRESSION: Final = Suppression(iou=0.6, candidates=200, rows=50)
 _IR: Final = 8
@@ -56,6 +57,13 @@ def _floats(builder: GraphBuilder, name: str) -> str:
 
 
 def _eased(builder: GraphBuilder, x: str, moving: bool) -> str:
+    """As the network's `eased`; nothing of a flow that is not to be seen."""
+    rows, columns, channels = FLOW
+    means = []
+    for part, steps in ((x, STEPS), (builder.cut(x, 1, channels // 2, channels), STEPS // 2)):
+        by_step = builder.reshape(part, 0, steps, 2, rows, columns)
+        means.append(builder.op("ReduceMean", by_step, axes=[1], keepdims=0))
+    x = builder.op("Concat", x, *means, axis=1)
     size = builder.op("Mul", builder.op("Abs", x), builder.floats(SCALE if moving else 0.0))
     return builder.op("Mul", builder.op("Sign", x), builder.op("Sqrt", size))
 

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from matplotlib.figure import Figure
 
@@ -17,6 +17,13 @@ def losses(curve: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, Curve]
     """What a trainer keeps, loss by loss."""
     names = curve[0][1] if curve else ()
     return {name: [(step, means[name]) for step, means in curve] for name in names}
+
+
+def curves_of(states: Mapping[str, Mapping[str, Any]]) -> dict[str, Curve]:
+    """Of several networks' checkpoints by name."""
+    return {
+        f"{part}, {name}": curve for part, state in states.items() for name, curve in losses(state["curve"]).items()
+    }
 
 
 def drawn(name: str, curves: Mapping[str, Curve], judged: Mapping[int, float] = MappingProxyType({})) -> bytes:

@@ -8,11 +8,13 @@ from msgspec import Struct
 
 from training.fusion.report import Int8Report
 from training.fusion.report import Report as FusionReport
+from training.hard_clips.gain import ALL
 from training.inspection.judging import Report
 from training.model_card import ModelCard
 from training.pose.judging import PoseReport
-from training.temporal.report import ALL
 from training.temporal.report import Report as TemporalReport
+from training.two_streams.report import OCCLUDED
+from training.two_streams.report import Report as TwoStreamsReport
 
 _INT8: Final = "-int8"
 
@@ -103,6 +105,19 @@ def _temporal(facts: Facts, quick: Facts) -> dict[str, Any]:
     }
 
 
+def _two_streams(facts: Facts, quick: Facts) -> dict[str, Any]:
+    report = msgspec.json.decode(facts["result"], type=TwoStreamsReport)
+    value, baseline = report.parts[OCCLUDED].map50
+    return {
+        "judged_on": f"{report.parts[OCCLUDED].pictures} pictures with hidden objects",
+        "metric": "mAP50",
+        "value": value,
+        "baseline": baseline,
+        "baseline_is": "appearance alone",
+        "float32_ms": report.milliseconds[0],
+    }
+
+
 def _fusion(facts: Facts, quick: Facts) -> dict[str, Any]:
     report = msgspec.json.decode(facts["result"], type=FusionReport)
     told = {
@@ -155,6 +170,7 @@ def _pose(facts: Facts, quick: Facts) -> dict[str, Any]:
 _READERS: Final[Mapping[str, Callable[[Facts, Facts], dict[str, Any]]]] = {
     "sides": _detector,
     "temporal": _temporal,
+    "two-streams": _two_streams,
     "fusion": _fusion,
     "inspection-screen": _screen,
     "inspection-locator": _locator,

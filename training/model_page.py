@@ -9,11 +9,14 @@ from simulator.line.defect import KINDS
 from training import model_overview
 from training.fusion.report import Int8Report, Scores, Speed
 from training.fusion.report import Report as FusionReport
+from training.hard_clips.gain import ALL, Compared
 from training.inspection.judging import Rates, Report
 from training.model_card import ModelCard, read_card
 from training.pose.judging import PoseFigures, PoseReport
-from training.temporal.report import AIM, ALL
+from training.temporal.report import AIM
 from training.temporal.report import Report as TemporalReport
+from training.two_streams.report import OCCLUDED
+from training.two_streams.report import Report as TwoStreamsReport
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = _ROOT / "docs" / "models.md"
@@ -38,6 +41,7 @@ _WHAT: Final = {
     "inspection-screen": "screen of parts: picture in, confidence out",
     "inspection-locator": "locator of defects: picture in, a confidence for each pixel out",
     "temporal": "detector of junctions with a memory: picture and maps in, boxes and maps out",
+    "two-streams": "detector of junctions that sees movement: picture and flow in, boxes out",
     "shop-pose": "pose of one person in a shop: crop in, 18 keypoints out",
 }
 
@@ -47,7 +51,7 @@ def page(repository: Path) -> str:
     cards = _cards(repository)
     rows = [_row(card, _size(repository, name)) for name, card in cards.items()]
     overview = model_overview.table(_overviews(repository, cards))
-    sections = (_detectors, _temporal, _fusion, _inspection, _pose)
+    sections = (_detectors, _temporal, _two_streams, _fusion, _inspection, _pose)
     return _HEAD + "".join(rows) + overview + "".join(section(cards) for section in sections)
 
 
@@ -113,12 +117,6 @@ def _temporal(cards: dict[str, ModelCard]) -> str:
         return ""
     report = msgspec.json.decode(cards["junction-temporal"].facts["result"], type=TemporalReport)
     everything = report.parts[ALL]
-    rows = "".join(
-        f"| {name} | {part.pictures} | {part.objects} | {_pair(part.map50)} | {_pair(part.map50_95)} |"
-        f" {_gained(part.gain50.share)} | {_gained(part.gain50.low)} to {_gained(part.gain50.high)} |\n"
-        for name, part in report.parts.items()
-    )
-    classes = ", ".join(f"{name} {first:.3f} ({second:.3f})" for name, (first, second) in report.by_class.items())
     return f"""
 ## junction-temporal
 
@@ -128,9 +126,7 @@ head ([ADR 24](adr/0024-temporal.md)); 224x128 pixels, 8 pictures a second. Judg
 front, motion blurs, contrast fades, noise everywhere. Objects at least 10 pixels high, hidden ones too. In brackets the
 baseline: the same network on single pictures, learnt from the same ones with the same recipe.
 
-| pictures | count | objects | mAP50 | mAP50-95 | mAP50 gained | 95% interval over scenes |
-|---|---|---|---|---|---|---|
-{rows}
+{_compared(report.parts)}
 Occluded: an object is at least half behind something that passes. A picture can be of several kinds.
 
 - The aim of {AIM:.0%} more mAP50 than the baseline is {_met(everything.gain50.share >= AIM)}: \
@@ -138,8 +134,55 @@ Occluded: an object is at least half behind something that passes. A picture can
 - The aim of more by more than chance is {_met(everything.gain50.low > 0)}.
 
 A picture takes {report.milliseconds[0]:.1f} ms on one thread, the baseline's {report.milliseconds[1]:.1f}. mAP50-95 by
-class: {classes}.
+class: {_classes(report.by_class)}.
 """
+
+
+def _two_streams(cards: dict[str, ModelCard]) -> str:
+    if "junction-two-streams" not in cards:
+        return ""
+    report = msgspec.json.decode(cards["junction-two-streams"].facts["result"], type=TwoStreamsReport)
+    everything, occluded = report.parts[ALL], report.parts[OCCLUDED]
+    return f"""
+## junction-two-streams
+
+Appearance and optical flow, joined for what is occluded: the frozen first stages of `junction-yolo`, a small network
+over the flow of the camera's last second (`vision/optical_flow.py`), and a head on both
+([ADR 25](adr/0025-two-streams.md)); 224x128 pixels, 8 pictures a second. Judged on {everything.pictures} pictures of
+{report.scenes} junctions that it hasn't learnt from, made hard as for `junction-temporal`; flow is of the hard ones. In
+brackets the baseline, appearance alone: the same network without flow, learnt from the same pictures with the same
+recipe.
+
+{_compared(report.parts)}
+Occluded: an object is at least half behind something that passes. Hidden objects alone: of the same pictures, nothing
+wanted but such objects. A picture can be of several kinds.
+
+- The aim of more mAP50 in occluded pictures than by appearance alone, by more than chance, is \
+{_met(occluded.gain50.low > 0)}: {_gained(occluded.gain50.share)}.
+- The aim of more in all pictures, by more than chance, is {_met(everything.gain50.low > 0)}: \
+{_gained(everything.gain50.share)}.
+
+Given no flow, the two streams' mAP50 of all pictures is {report.still50:.3f}. A picture takes
+{report.milliseconds[0]:.1f} ms on one thread, its flow {report.milliseconds[1]:.1f}. mAP50-95 by class: \
+{_classes(report.by_class)}.
+"""
+
+
+def _compared(parts: dict[str, Compared]) -> str:
+    """A table with a line for each kind of picture."""
+    rows = "".join(
+        f"| {name} | {part.pictures} | {part.objects} | {_pair(part.map50)} | {_pair(part.map50_95)} |"
+        f" {_gained(part.gain50.share)} | {_gained(part.gain50.low)} to {_gained(part.gain50.high)} |\n"
+        for name, part in parts.items()
+    )
+    return f"""\
+| pictures | count | objects | mAP50 | mAP50-95 | mAP50 gained | 95% interval over scenes |
+|---|---|---|---|---|---|---|
+{rows}"""
+
+
+def _classes(figures: dict[str, tuple[float, float]]) -> str:
+    return ", ".join(f"{name} {first:.3f} ({second:.3f})" for name, (first, second) in figures.items())
 
 
 def _pair(figures: tuple[float, float]) -> str:

@@ -16,13 +16,10 @@ def practise(
     Raises CheckpointError, LossError, OSError; the checkpoint before stays.
     """
     end = trainer.recipe.steps
-    if checkpoint.exists():
-        trainer.load(checkpoint)
-        audience.say(f"going on from step {trainer.step} of {end}")
+    _resume(trainer, checkpoint, audience)
 
     def report(step: int, losses: Mapping[str, float]) -> None:
-        told = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
-        audience.say(f"step {step} of {end}: {told}")
+        audience.say(f"step {step} of {end}: {_told(losses)}")
         reached(step)
 
     def reached(step: int) -> None:
@@ -33,3 +30,32 @@ def practise(
     # the look may have been missed by who was stopped right behind a checkpoint
     reached(trainer.step)
     trainer.run(checkpoint, every, report)
+
+
+def practise_in_turns(trainers: Mapping[str, Trainer], folder: Path, every: int, audience: Audience) -> None:
+    """As `practise`, of several that are to be compared: each goes on to its next checkpoint, NAME.pt in the folder,
+    then the next one does. Wherever it is stopped, they have learnt from the same samples but for one such turn.
+
+    Raises CheckpointError, LossError, OSError; the checkpoints before stay.
+    """
+    end = max(trainer.recipe.steps for trainer in trainers.values())
+    for name, trainer in trainers.items():
+        _resume(trainer, folder / f"{name}.pt", audience, f"{name}: ")
+    for until in range(every, end + every, every):
+        for name, trainer in trainers.items():
+
+            def report(step: int, losses: Mapping[str, float], name: str = name) -> None:
+                audience.say(f"{name}: step {step} of {end}: {_told(losses)}")
+
+            trainer.run(folder / f"{name}.pt", every, report, until)
+        audience.step(min(until, end), end)
+
+
+def _resume(trainer: Trainer, checkpoint: Path, audience: Audience, before: str = "") -> None:
+    if checkpoint.exists():
+        trainer.load(checkpoint)
+        audience.say(f"{before}going on from step {trainer.step} of {trainer.recipe.steps}")
+
+
+def _told(losses: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())

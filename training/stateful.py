@@ -1,7 +1,8 @@
 """The config.pbtxt of networks that are served with their state: a picture and what was kept of a camera go in, an
-answer and what is to be kept come out. Several contracts are of this kind."""
+answer comes out, and what is to be kept where the network makes that. Several contracts are of this kind."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
@@ -17,11 +18,13 @@ _MAX_BATCH: Final = 8
 class Kind(Struct, frozen=True):
     role: str
     inputs: tuple[str, ...]
-    """`image`, uint8 [height, width, 3], and float32"""
+    """`image`, uint8 [height, width, 3], and float32 where `types` says nothing else"""
     outputs: tuple[str, ...]
     """float32"""
     author: str
     """the command that writes it"""
+    types: Mapping[str, str] = MappingProxyType({})
+    """of inputs, as in KServe"""
 
 
 class Stateful(Struct, frozen=True):
@@ -45,7 +48,8 @@ S = TypeVar("S", bound=Stateful)
 
 
 def config_text(served: Stateful, kind: Kind) -> str:
-    tensors = {name: ("UINT8" if name == "image" else "FP32", shape) for name, shape in served.shapes.items()}
+    types = {"image": "UINT8", **kind.types}
+    tensors = {name: (types.get(name, "FP32"), shape) for name, shape in served.shapes.items()}
     parameters = {
         "role": kind.role,
         "labels": ",".join(served.labels),

@@ -13,11 +13,12 @@ import torch
 import typer
 
 from training.audience import Terminal
+from training.hard_clips.clip_set import Rendering, clip_set
+from training.hard_clips.eyes import bundled_eyes
+from training.hard_clips.features import features
 from training.practice import practise
-from training.temporal.clip_set import Rendering, clip_set
-from training.temporal.features import features
 from training.temporal.lesson import RunLesson
-from training.temporal.network import Temporal, bundled_eyes
+from training.temporal.network import Temporal
 from training.temporal.publishing import PARTS, Sets
 from training.temporal.publishing import publish as published
 from training.trainer import Recipe, Trainer

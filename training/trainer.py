@@ -89,13 +89,21 @@ class Trainer:
             lr=recipe.peak_rate,
         )
 
-    def run(self, checkpoint: Path, every: int, report: Callable[[int, Mapping[str, float]], None]) -> None:
-        """To the last step. Every `every` steps it is saved, and `report` is told (step, mean losses since the last).
+    def run(
+        self,
+        checkpoint: Path,
+        every: int,
+        report: Callable[[int, Mapping[str, float]], None],
+        until: int | None = None,
+    ) -> None:
+        """To the last step, or to `until`, a multiple of `every`. Every `every` steps it is saved, and `report` is told
+        (step, mean losses since the last).
 
         Raises LossError; the checkpoint before stays.
         """
         lately: list[dict[str, float]] = []
-        while self.step < self.recipe.steps:
+        end = self.recipe.steps if until is None else min(until, self.recipe.steps)
+        while self.step < end:
             lately.append(self.advance())
             if self.step % every == 0 or self.step == self.recipe.steps:
                 means = {name: round(float(np.mean([each[name] for each in lately])), 5) for name in lately[0]}

@@ -1,5 +1,9 @@
 """Runs a served model before anybody relies on it. Needs ONNX Runtime."""
 
+import time
+from collections.abc import Callable
+from typing import Final
+
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
@@ -7,6 +11,7 @@ from numpy.typing import NDArray
 from training.contract import INPUT, OUTPUT, ROW, Detector, ModelError, ServedModel
 
 _PICTURES = 3
+_TIMED: Final = 30
 
 
 def session(graph: bytes | str, threads: int = 1) -> onnxruntime.InferenceSession:
@@ -24,6 +29,16 @@ def pictures(detector: Detector, count: int) -> NDArray[np.uint8]:
     coarse = rng.integers(0, 256, (count, -(-detector.height // 16), -(-detector.width // 16), 3), np.uint8)
     fine = coarse.repeat(16, axis=1).repeat(16, axis=2)
     return np.ascontiguousarray(fine[:, : detector.height, : detector.width])
+
+
+def milliseconds(run: Callable[[], object]) -> float:
+    """Median of some runs, of the processor's time."""
+    taken = []
+    for _ in range(_TIMED):
+        before = time.process_time()
+        run()
+        taken.append(time.process_time() - before)
+    return round(float(np.median(taken)) * 1e3, 2)
 
 
 def try_out(model: ServedModel) -> str:

@@ -5,12 +5,15 @@ import msgspec
 from tests.rules.repository import ROOT
 from training.fusion.report import Int8Report
 from training.fusion.report import Report as FusionReport
+from training.hard_clips.gain import ALL
 from training.inspection.judging import Report
 from training.model_card import read_card
 from training.model_overview import Overview, overviews, table
 from training.model_page import PAGE, page, report
-from training.temporal.report import AIM, ALL
+from training.temporal.report import AIM
 from training.temporal.report import Report as TemporalReport
+from training.two_streams.report import OCCLUDED
+from training.two_streams.report import Report as TwoStreamsReport
 
 
 def test_the_page_is_made_of_the_cards() -> None:
@@ -33,6 +36,10 @@ def test_a_missed_aim_is_called_missed() -> None:
     if temporal.exists():
         found = msgspec.json.decode(read_card(temporal).facts["result"], type=TemporalReport).parts[ALL].gain50
         missed += (found.share < AIM) + (found.low <= 0)
+    streams = ROOT / "triton_models/junction-two-streams/card.json"
+    if streams.exists():
+        parts = msgspec.json.decode(read_card(streams).facts["result"], type=TwoStreamsReport).parts
+        missed += (parts[OCCLUDED].gain50.low <= 0) + (parts[ALL].gain50.low <= 0)
     assert PAGE.read_text().count("is **missed**") == missed
 
 

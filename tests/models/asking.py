@@ -25,10 +25,11 @@ def serving(repository: Path, models: Sequence[str]) -> Iterator[triton.Inferenc
 def ask(
     client: triton.InferenceServerClient, model: str, feed: Feed, outputs: Sequence[str]
 ) -> dict[str, NDArray[Any]]:
-    """The outputs by name, in that order. Bytes go in as UINT8, all else as FP32."""
+    """The outputs by name, in that order. Bytes go in as UINT8 or INT8, all else as FP32."""
+    types = {"uint8": "UINT8", "int8": "INT8"}
     tensors = []
     for name, value in feed.items():
-        tensors.append(triton.InferInput(name, list(value.shape), "UINT8" if value.dtype == np.uint8 else "FP32"))
+        tensors.append(triton.InferInput(name, list(value.shape), types.get(value.dtype.name, "FP32")))
         tensors[-1].set_data_from_numpy(np.ascontiguousarray(value))
     result = client.infer(model, tensors)
     answers = {}

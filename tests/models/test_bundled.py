@@ -17,7 +17,7 @@ from training.trial import pictures, session
 from training.triton_config import config_text
 
 REPOSITORY = Path(__file__).resolve().parents[2] / "triton_models"
-OF_THEIR_OWN = ("inspection-", "junction-activity", "shop-", "junction-temporal")
+OF_THEIR_OWN = ("inspection-", "junction-activity", "shop-", "junction-temporal", "junction-two-streams")
 """models with another contract than the detectors'"""
 FOLDERS = sorted(p for p in REPOSITORY.iterdir() if p.is_dir() and not p.name.startswith(OF_THEIR_OWN))
 OTHERS = sorted(p for p in REPOSITORY.iterdir() if p.name.startswith(OF_THEIR_OWN))

@@ -16,12 +16,13 @@ from simulator.actors import LABELS
 from tests.models import asking
 from tests.models.asking import Feed
 from training.contract import ModelError
+from training.hard_clips.clip_set import FPS, HEIGHT, SHOWN, WIDTH, clip
+from training.hard_clips.gain import ALL
+from training.hard_clips.hardship import harden
 from training.model_card import digest, read_card
 from training.model_repository import load
-from training.temporal.clip_set import FPS, HEIGHT, SHOWN, WIDTH, clip
 from training.temporal.contract import INPUTS, OUTPUTS, Served, config_text, parse_config
-from training.temporal.hardship import harden
-from training.temporal.report import ALL, Report
+from training.temporal.report import Report
 from training.trial import session
 
 HOME = Path(__file__).resolve().parents[2] / "triton_models" / "junction-temporal"

@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra `train` (PyTorch) isn't installed")
 
 from training.audience import Listener
-from training.practice import practise
+from training.practice import practise, practise_in_turns
 from training.trainer import CheckpointError, Choice, Recipe, Trainer
 
 pytestmark = pytest.mark.timeout(60)
@@ -69,3 +69,26 @@ def test_there_is_no_going_on_from_what_is_no_checkpoint_of_the_same_training(tm
     torch.save({"step": 1}, file)
     with pytest.raises(CheckpointError, match="'recipe'"):
         practise(trainer(), file, 2, Listener())
+
+
+def test_in_turns_each_learns_as_by_itself(tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 2)):
+        practise(trainer(seed=seed), tmp_path / f"{name}-alone.pt", 2, Listener())
+    several = {"a": trainer(seed=1), "b": trainer(seed=2)}
+    with pytest.raises(KeyboardInterrupt):
+        practise_in_turns(several, tmp_path, 2, Listener(until=2))
+    assert [each.step for each in several.values()] == [2, 2], "neither is far ahead"
+    listener = Listener()
+    practise_in_turns({"a": trainer(seed=1), "b": trainer(seed=2)}, tmp_path, 2, listener)
+    assert listener.said[:2] == [f"{name}: going on from step 2 of 5" for name in "ab"]
+    assert [line[:14] for line in listener.said[2:]] == [
+        "a: step 4 of 5",
+        "b: step 4 of 5",
+        "a: step 5 of 5",
+        "b: step 5 of 5",
+    ]
+    for name in "ab":
+        one, other = (torch.load(tmp_path / f"{file}.pt") for file in (name, f"{name}-alone"))
+        assert one["curve"] == other["curve"]
+        for part in ("network", "average", "optimiser"):
+            torch.testing.assert_close(one[part], other[part], rtol=0, atol=0)

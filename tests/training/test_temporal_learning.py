@@ -12,12 +12,14 @@ torch = pytest.importorskip("torch", reason="the extra `train` (PyTorch) isn't i
 
 from tests.training.stopping import check_that_stopping_changes_nothing
 from training.contract import OUTPUT
+from training.hard_clips.clip_set import HEIGHT, SHOWN, WIDTH, ClipSet, Rendering, clip_set
+from training.hard_clips.eyes import Eyes, bundled_eyes
+from training.hard_clips.features import Features, features, hardened
+from training.hard_clips.wanted import padded
 from training.network import grid
-from training.temporal.clip_set import HEIGHT, SHOWN, WIDTH, ClipSet, Rendering, clip_set
 from training.temporal.contract import INPUTS, OUTPUTS
-from training.temporal.features import Features, features, hardened
-from training.temporal.lesson import RUN, RunLesson, padded
-from training.temporal.network import FINE, FOUND, LOW, MEMORY, MIDDLE, STRIDE, Eyes, Temporal, bundled_eyes
+from training.temporal.lesson import RUN, RunLesson
+from training.temporal.network import FINE, FOUND, LOW, MEMORY, MIDDLE, STRIDE, Temporal
 from training.temporal.onnx_graph import to_onnx
 from training.temporal.publishing import of_graph, served
 from training.trainer import Recipe, Trainer, to_tensor

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from training.average_precision import Objects
-from training.loss import Truth, detection_loss
+from training.hard_clips.clip_set import HEIGHT, WIDTH, ClipSet
+from training.hard_clips.features import Features
+from training.hard_clips.wanted import padded
+from training.loss import detection_loss
 from training.network import grid
-from training.temporal.clip_set import HEIGHT, WIDTH, ClipSet
-from training.temporal.features import Features
 from training.temporal.network import FOUND, Temporal
 from training.trainer import Choice
 
@@ -53,18 +53,3 @@ class RunLesson:
         rows = network.along(*maps).flatten(0, 1)
         classes, boxes = detection_loss(rows, self._centres, self._strides, padded(objects))
         return {"classes": classes, "boxes": boxes}
-
-
-def padded(objects: Sequence[Objects]) -> Truth:
-    """Those that are wanted."""
-    wanted = [~one.crowd for one in objects]
-    most = max(1, *(int(mine.sum()) for mine in wanted))
-    boxes = torch.zeros(len(objects), most, 4)
-    labels = torch.zeros(len(objects), most, dtype=torch.int64)
-    real = torch.zeros(len(objects), most, dtype=torch.bool)
-    for place, (one, mine) in enumerate(zip(objects, wanted, strict=True)):
-        count = int(mine.sum())
-        boxes[place, :count] = torch.from_numpy(one.boxes[mine]).float()
-        labels[place, :count] = torch.from_numpy(one.labels[mine])
-        real[place, :count] = True
-    return Truth(boxes, labels, real)

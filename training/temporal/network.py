@@ -13,15 +13,13 @@ Without the kept maps the same block attends to the current picture alone: the b
 from collections.abc import Sequence
 from typing import Final
 
-import onnx
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from simulator.actors import LABELS
-from training.network import Backbone, ConvUnit, JunctionYolo
-from training.rebuilding import rebuild
-from training.temporal.clip_set import HEIGHT, WIDTH
+from training.hard_clips.clip_set import HEIGHT, WIDTH
+from training.network import Backbone, ConvUnit
 
 STRIDE: Final = 16
 """pixels a cell of the maps that are kept"""
@@ -45,29 +43,6 @@ WIDE: Final = 8
 _ASKED: Final = HEADS * WIDE
 _HEAD: Final = 48
 EPSILON: Final = 1e-5
-
-
-class Eyes(nn.Module):
-    """The bundled detector's first stages: [N, 3, HEIGHT, WIDTH] in 0..1 to its maps of strides 8 and 16."""
-
-    def __init__(self, detector: JunctionYolo) -> None:
-        super().__init__()
-        backbone = detector.backbone
-        self.stem, self.low, self.middle = backbone.stem, backbone.low, backbone.middle
-
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        low = self.low(self.stem(pictures))
-        return low, self.middle(low)
-
-
-def bundled_eyes(graph: onnx.ModelProto) -> Eyes:
-    """From the bundled detector as it is served. Raises ModelError for another network."""
-    detector = JunctionYolo(len(LABELS))
-    grey = torch.full((1, HEIGHT, WIDTH, 3), 114, dtype=torch.uint8).numpy()
-    rebuild(detector, LABELS, graph, LABELS, grey)
-    eyes = Eyes(detector)
-    eyes.eval().requires_grad_(False)
-    return eyes
 
 
 class ChannelNorm(nn.Module):

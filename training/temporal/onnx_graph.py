@@ -7,17 +7,16 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
-from torch import Tensor, nn
+from torch import Tensor
 
-from simulator.actors import LABELS
+from training.cell_rows import append_rows
 from training.contract import Suppression
 from training.export import OPSET, sequence
 from training.families.family import Canvas
-from training.families.grid import cells
 from training.folding import convolution
 from training.graph_builder import GraphBuilder
-from training.suppression_graph import append_suppression
-from training.temporal.clip_set import HEIGHT, WIDTH
+from training.hard_clips.clip_set import HEIGHT, WIDTH
+from training.hard_clips.eyes import Eyes
 from training.temporal.contract import INPUTS, OUTPUTS, Served
 from training.temporal.network import (
     CELLS,
@@ -25,7 +24,6 @@ from training.temporal.network import (
     COLUMNS,
     EPSILON,
     FINE,
-    FOUND,
     HEADS,
     OFFSETS,
     PICTURES,
@@ -35,7 +33,6 @@ from training.temporal.network import (
     WIDE,
     Block,
     ChannelNorm,
-    Eyes,
     Temporal,
 )
 
@@ -56,7 +53,10 @@ def to_onnx(eyes: Eyes, network: Temporal, served: Served) -> ModelProto:
         x = _block(builder, network.block, x)
         coarse = builder.op("DepthToSpace", convolution(builder, network.coarse, x), blocksize=FINE, mode="CRD")
         joined = builder.op("Relu", builder.op("Add", coarse, convolution(builder, network.fine, low)))
-        rows = _rows(builder, network, sequence(builder, network.head, joined))
+        shared = sequence(builder, network.head, joined)
+        rows = append_rows(
+            builder, network.classes, network.sides, shared, Canvas(WIDTH, HEIGHT), STRIDE // FINE, SUPPRESSION
+        )
     builder.nodes.append(helper.make_node("Identity", [rows], [OUTPUTS[0]], name=OUTPUTS[0]))
     inputs, outputs = (INPUTS, OUTPUTS) if network.temporal else (INPUTS[:1], OUTPUTS[:1])
     if network.temporal:
@@ -128,23 +128,6 @@ def _norm(builder: GraphBuilder, norm: ChannelNorm, x: str) -> str:
     spread = builder.op("Sqrt", builder.op("Add", squares, builder.floats(EPSILON)))
     scaled = builder.op("Mul", builder.op("Div", apart, spread), _constant(builder, norm.factor[:, None, None]))
     return builder.op("Add", scaled, _constant(builder, norm.shift[:, None, None]))
-
-
-def _rows(builder: GraphBuilder, network: Temporal, shared: str) -> str:
-    logits, sides = (_listed(builder, conv, shared) for conv in (network.classes, network.sides))
-    position, stride = cells(Canvas(WIDTH, HEIGHT), (STRIDE // FINE,))
-    centre = builder.constant(((position + np.float32(0.5)) * stride)[None])
-    reach = builder.op("Mul", sides, builder.floats(STRIDE // FINE))
-    low = builder.op("Sub", centre, builder.cut(reach, 2, 0, 2))
-    high = builder.op("Add", centre, builder.cut(reach, 2, 2, 4))
-    boxes = builder.op("Concat", low, high, axis=2)
-    return append_suppression(builder, boxes, builder.op("Sigmoid", logits), FOUND, len(LABELS), SUPPRESSION)
-
-
-def _listed(builder: GraphBuilder, conv: nn.Conv2d, x: str) -> str:
-    """[N, FOUND, outputs]"""
-    made = builder.reshape(convolution(builder, conv, x), 0, conv.out_channels, FOUND)
-    return builder.op("Transpose", made, perm=[0, 2, 1])
 
 
 def _constant(builder: GraphBuilder, value: Tensor) -> str:

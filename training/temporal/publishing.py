@@ -1,6 +1,6 @@
 """From checkpoints to the served model: export, judgement against the baseline, card and curves."""
 
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,23 +12,24 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from simulator.actors import LABELS
-from training.curves import CURVES, drawn, losses
+from training.curves import CURVES, curves_of, drawn
+from training.hard_clips.clip_set import FPS, HEIGHT, PAD, WIDTH, Rendering, clip_set
+from training.hard_clips.eyes import bundled_eyes
+from training.hard_clips.features import hardened
+from training.hard_clips.gain import ALL
+from training.hard_clips.judging import Floats, Step, by_class, compared, judged, watch
 from training.model_card import digest, own_card
 from training.model_repository import store_files
-from training.provenance import commit_of
-from training.temporal.clip_set import FPS, HEIGHT, PAD, WIDTH, Rendering, clip_set
+from training.provenance import commit_of, practice_of
 from training.temporal.contract import OUTPUTS, Served, config_text
-from training.temporal.features import hardened
-from training.temporal.judging import Floats, Step, Table, compared, judged, precisions, watch
-from training.temporal.network import MEMORY, Temporal, bundled_eyes
+from training.temporal.network import MEMORY, Temporal
 from training.temporal.onnx_graph import SUPPRESSION, to_onnx
-from training.temporal.report import ALL, Report
-from training.trial import session
+from training.temporal.report import Report
+from training.trial import milliseconds, session
 
 NAME: Final = "junction-temporal"
 FAMILY: Final = "temporal"
 PARTS: Final = ("temporal", "baseline")
-_TIMED: Final = 30
 
 
 class Sets(Struct, frozen=True):
@@ -61,15 +62,13 @@ def publish(work: Path, repository: Path, sets: Sets, detector: Path) -> Report:
     report = Report(
         scenes=len(hard.hard),
         parts={name: figures for name, figures in parts.items() if figures is not None},
-        by_class=_by_class(one, other, hard.parts[ALL]),
+        by_class=by_class(one, other, hard.parts[ALL]),
         milliseconds=(_milliseconds(graphs["temporal"], picture), _milliseconds(graphs["baseline"], picture)),
         bytes=len(raw),
     )
     facts: dict[str, Any] = {
         "commit": commit_of(Path(__file__).parents[1]),
-        "recipes": {part: state["recipe"] for part, state in states.items()},
-        "steps": {part: state["step"] for part, state in states.items()},
-        "ends": {part: state["ends"] for part, state in states.items()},
+        **practice_of(states),
         "parameters": sum(p.numel() for p in (*eyes.parameters(), *Temporal().parameters())),
         "learnt_from": {
             "rendering": sets.learning,
@@ -81,10 +80,7 @@ def publish(work: Path, repository: Path, sets: Sets, detector: Path) -> Report:
         "result": report,
     }
     card = own_card(NAME, FAMILY, "training/train_temporal.py", raw, facts)
-    curves = {
-        f"{part}, {name}": curve for part, state in states.items() for name, curve in losses(state["curve"]).items()
-    }
-    store_files(repository, raw, config_text(served()), card, True, {f"1/{CURVES}": drawn(NAME, curves)})
+    store_files(repository, raw, config_text(served()), card, True, {f"1/{CURVES}": drawn(NAME, curves_of(states))})
     return report
 
 
@@ -102,18 +98,5 @@ def of_graph(graph: ModelProto) -> Step:
     return step
 
 
-def _by_class(one: Table, other: Table, part: NDArray[np.bool_]) -> dict[str, tuple[float, float]]:
-    first, second = (precisions(table, part) for table in (one, other))
-    return {
-        LABELS[label]: (round(float(first[label].mean()), 4), round(float(second[label].mean()), 4)) for label in first
-    }
-
-
 def _milliseconds(graph: ModelProto, picture: NDArray[np.uint8]) -> float:
-    step, memory = of_graph(graph), np.zeros((1, *MEMORY), np.float32)
-    taken = []
-    for _ in range(_TIMED):
-        before = time.process_time()
-        _, memory = step(picture, memory)
-        taken.append(time.process_time() - before)
-    return round(float(np.median(taken)) * 1e3, 2)
+    return milliseconds(partial(of_graph(graph), picture, np.zeros((1, *MEMORY), np.float32)))

@@ -1,18 +1,19 @@
 """How well objects are found in held-out clips that were made hard, each watched from its first picture to its last."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from simulator.actors import LABELS
 from training.average_precision import Found, Objects, of_class
+from training.hard_clips.clip_set import ClipSet
+from training.hard_clips.gain import ALL, Compared, Gain
+from training.hard_clips.hardship import Hard
 from training.matching import Matched, ranking
-from training.temporal.clip_set import ClipSet
-from training.temporal.hardship import Hard
-from training.temporal.report import ALL, Compared, Gain
 
 Floats: TypeAlias = NDArray[np.float32]
 Step: TypeAlias = Callable[[NDArray[np.uint8], Floats], tuple[Floats, Floats]]
@@ -55,17 +56,35 @@ def judged(clips: ClipSet, hard: Sequence[Hard]) -> Judged:
 
 def watch(step: Step, clips: Judged, memory: tuple[int, ...]) -> Table:
     """All scenes go on at once, each with a memory of its own."""
+    return tabled(_remembering(step, clips, memory), clips)
+
+
+def of_hidden(clips: Judged) -> Judged:
+    """The same with nothing wanted but what is hidden; other objects are ignored as crowds are."""
+    truth = [
+        [msgspec.structs.replace(one, crowd=one.crowd | ~hard.hidden(index, one)) for index, one in enumerate(row)]
+        for row, hard in zip(clips.truth, clips.hard, strict=True)
+    ]
+    return msgspec.structs.replace(clips, truth=truth)
+
+
+def _remembering(step: Step, clips: Judged, memory: tuple[int, ...]) -> Iterator[Floats]:
     kept = np.zeros((len(clips.hard), *memory), np.float32)
-    table: list[list[Mapping[int, Matched]]] = [[] for _ in clips.hard]
     for index in range(len(clips.truth[0])):
         rows, kept = step(np.stack([one.pixels[index] for one in clips.hard]), kept)
+        yield rows
+
+
+def tabled(answers: Iterable[Floats], clips: Judged) -> Table:
+    """`answers`: to each picture in turn, of all scenes at once, rows [s, K, 6]."""
+    made: list[list[Mapping[int, Matched]]] = [[] for _ in clips.hard]
+    for index, rows in enumerate(answers):
         for scene, own in enumerate(rows):
             used = own[own[:, 4] > 0].astype(np.float64)
             said = Found(used[:, :4], used[:, 4], used[:, 5].astype(np.int64))
-            table[scene].append(
-                {label: of_class(label, clips.truth[scene][index], said) for label in range(len(LABELS))}
-            )
-    return table
+            truth = clips.truth[scene][index]
+            made[scene].append({label: of_class(label, truth, said) for label in range(len(LABELS))})
+    return made
 
 
 def precisions(table: Table, part: NDArray[np.bool_]) -> dict[int, NDArray[np.float64]]:
@@ -99,6 +118,14 @@ def compared(one: Table, other: Table, part: NDArray[np.bool_]) -> Compared | No
         map50_95=(round(float(first_95), 4), round(float(second_95), 4)),
         gain50=gain,
     )
+
+
+def by_class(one: Table, other: Table, part: NDArray[np.bool_]) -> dict[str, tuple[float, float]]:
+    """mAP50-95 of both by class."""
+    first, second = (precisions(table, part) for table in (one, other))
+    return {
+        LABELS[label]: (round(float(first[label].mean()), 4), round(float(second[label].mean()), 4)) for label in first
+    }
 
 
 def _scenes(table: Table, part: NDArray[np.bool_]) -> list[dict[int, Matched]]:

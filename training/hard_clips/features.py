@@ -1,6 +1,6 @@
 # mypy: allow-untyped-decorators
 # (torch is an extra: where it is missing, its types are unknown)
-"""The frozen maps of clips that were made hard, computed once and kept: block and head then learn in minutes."""
+"""The frozen maps of clips that were made hard, computed once and kept: what is built on them learns in minutes."""
 
 import hashlib
 from pathlib import Path
@@ -10,15 +10,15 @@ import torch
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from training.temporal.clip_set import SHOWN, ClipSet
-from training.temporal.hardship import Hard, harden
-from training.temporal.network import COLUMNS, FINE, LOW, MIDDLE, ROWS, Eyes
+from training.hard_clips.clip_set import SHOWN, ClipSet
+from training.hard_clips.eyes import Eyes
+from training.hard_clips.hardship import Hard, harden
 from training.trainer import to_tensor
 
 
 class Features(Struct, frozen=True):
-    """Of d draws of hardships for each of s scenes with t pictures; odd draws are mirrored. Mapped from files: `low`
-    float16 [d, s, t, LOW, FINE * ROWS, FINE * COLUMNS], `middle` float16 [d, s, t, MIDDLE, ROWS, COLUMNS]."""
+    """Of d draws of hardships for each of s scenes with t pictures; odd draws are mirrored. Mapped from files: the
+    eyes' maps `low` and `middle`, float16 [d, s, t, channels, rows, columns]."""
 
     low: NDArray[np.float16]
     middle: NDArray[np.float16]
@@ -35,14 +35,15 @@ def hardened(clips: ClipSet, seed: int, scene: int, draw: int = 0) -> Hard:
 @torch.no_grad()
 def features(eyes: Eyes, clips: ClipSet, seed: int, draws: int, folder: Path) -> Features:
     """Computed into files named by what they come from, or read from there."""
-    hashed = hashlib.sha256(f"{clips.sha256} {seed} {draws} ".encode())
+    enlarged = f"{eyes.enlarged} " if eyes.enlarged > 1 else ""
+    hashed = hashlib.sha256(f"{clips.sha256} {seed} {draws} {enlarged}".encode())
     for name, value in sorted(eyes.state_dict().items()):
         hashed.update(name.encode() + value.contiguous().numpy().tobytes())
     sha256 = hashed.hexdigest()
     files = [folder / f"features-{sha256[:16]}-{part}.npy" for part in ("low", "middle")]
     if not all(file.exists() for file in files):
         scenes, pictures = clips.pixels.shape[:2]
-        shapes = ((LOW, FINE * ROWS, FINE * COLUMNS), (MIDDLE, ROWS, COLUMNS))
+        shapes = [part.shape[1:] for part in eyes(to_tensor(np.array(clips.pixels[0, :1])))]
         partial = [file.with_suffix(".partial") for file in files]
         maps = [
             np.lib.format.open_memmap(file, "w+", np.float16, (draws, scenes, pictures, *shape))

@@ -7,16 +7,12 @@ import pytest
 from numpy.typing import NDArray
 
 from training.average_precision import Objects
-from training.contract import ModelError
-from training.model_repository import load
-from training.temporal.clip_set import HEIGHT, LEAST_HEIGHT, SHOWN, WIDTH, ClipSet, Rendering, clip_set
-from training.temporal.contract import Served, config_text
-from training.temporal.hardship import harden
-from training.temporal.judging import Floats, Step, compared, judged, watch
-from training.temporal.report import ALL
+from training.hard_clips.clip_set import HEIGHT, LEAST_HEIGHT, SHOWN, WIDTH, ClipSet, Rendering, clip_set
+from training.hard_clips.gain import ALL
+from training.hard_clips.hardship import harden
+from training.hard_clips.judging import Floats, Step, compared, judged, of_hidden, tabled, watch
 
 FRAMES = 24
-SERVED = Served("x", 128, 224, ("car", "van"), 8.0, 114, (2, 48, 16, 28), 50)
 
 
 def test_clips_are_letterboxed_and_come_from_the_seed(tmp_path: Path) -> None:
@@ -112,9 +108,25 @@ def test_the_better_one_gains_and_the_same_one_does_not() -> None:
     assert compared(all_seen, some_seen, np.zeros((count, pictures), bool)) is None
 
 
-def test_it_is_not_taken_for_a_detector_without_memory(tmp_path: Path) -> None:
-    (tmp_path / "x" / "1").mkdir(parents=True)
-    (tmp_path / "x" / "config.pbtxt").write_text(config_text(SERVED))
-    (tmp_path / "x" / "1" / "model.onnx").write_bytes(b"")
-    with pytest.raises(ModelError, match="not a served detector"):
-        load(tmp_path / "x")
+def test_of_what_is_hidden_nothing_else_is_wanted(grey: NDArray[np.uint8]) -> None:
+    """Finds of other objects are neither right nor wrong then."""
+    boxes = np.array([[10.0, 10, 40, 40], [120, 10, 150, 40]])
+    rows = np.arange(0, 2 * FRAMES + 1, 2)
+    tiled, ignored = np.tile(boxes, (FRAMES, 1)), np.zeros(2 * FRAMES, bool)
+    clips = ClipSet(grey[None], tiled, np.zeros(2 * FRAMES, np.int64), ignored, rows, "", "")
+    clip = harden(grey, 1, SHOWN[1])
+    clip.covered[:] = False
+    clip.covered[5:9, :, :60] = True
+    hard = judged(clips, [clip])
+    assert np.flatnonzero(hard.parts["occluded"][0]).tolist() == [5, 6, 7, 8]
+    alone = of_hidden(hard)
+    for finds, wanted, precision in ((boxes[:1], 4, 1.0), (boxes, 4, 1.0), (boxes[1:], 4, 0.0)):
+        answer = np.zeros((1, 50, 6), np.float32)
+        answer[0, : len(finds)] = [(*box, 0.9 - place / 2, 0) for place, box in enumerate(finds[::-1])]
+        table = tabled([answer] * FRAMES, alone)
+        figures = compared(table, table, hard.parts["occluded"])
+        assert figures is not None
+        assert (figures.pictures, figures.objects, figures.map50[0]) == (4, wanted, precision)
+    everything = compared(table, table, alone.parts[ALL])
+    assert everything is not None
+    assert everything.objects == 4

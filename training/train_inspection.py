@@ -52,8 +52,8 @@ def _recipe(steps: int, peak_rate: float, seed: int = 1) -> Recipe:
 
 
 NETWORKS = {
-    "screen": (Screen, screen_loss, _recipe(4600, 4e-3)),
-    "locator": (Locator, locator_loss, _recipe(1000, 3e-3)),
+    "screen": (Screen, screen_loss, _recipe(3600, 4e-3)),
+    "locator": (Locator, locator_loss, _recipe(500, 3e-3)),
 }
 
 app = typer.Typer(help="The inspection cascade, from rendered parts to served models.", no_args_is_help=True)

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from confluent_kafka import KafkaError, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from runtime.kafka import ELECTING, consumer, watermarks
+from runtime.kafka import consumer, read_to, watermarks
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -32,37 +32,15 @@ def read_all(bootstrap: str, topics: Iterable[str], timeout: float = 30.0, since
         starts, ends = [], {}
         for name in topics:
             for partition in known[name].partitions:
-                low, high = watermarks(reader, name, partition)
-                if high > low:
-                    starts.append(TopicPartition(name, partition, since_ms or low))
-                    ends[name, partition] = high
+                low, ends[name, partition] = watermarks(reader, name, partition)
+                starts.append(TopicPartition(name, partition, since_ms or low))
         if since_ms:
             starts = [start for start in reader.offsets_for_times(starts, timeout=10) if start.offset >= 0]
-        reader.assign(starts)
-        waiting = {(start.topic, start.partition) for start in starts}
-        records: list[Record] = []
-        idle = 0.0
-        while waiting:
-            message = reader.poll(0.5)
-            if message is None:
-                idle += 0.5
-                if idle > timeout:
-                    raise TimeoutError(f"the end of {sorted(waiting)} was not reached")
-                continue
-            idle = 0.0
-            error = message.error()
-            if error is not None:
-                if error.code() == KafkaError._PARTITION_EOF:
-                    # a new leader may call an earlier place the end at first
-                    where = str(message.topic()), int(message.partition() or 0)
-                    if (message.offset() or 0) >= ends[where]:
-                        waiting.discard(where)
-                    continue
-                if error.code() not in ELECTING:
-                    raise RuntimeError(error.str())
-                continue
-            records.append(_record(message))
-        return records
+        return [_record(message) for message in read_to(reader, starts, ends, timeout)]
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError._TIMED_OUT:
+            raise TimeoutError(f"the log said nothing for {timeout:.0f} s") from error
+        raise
     finally:
         reader.close()
 

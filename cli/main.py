@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "cameras": ("cli.ingest", "cameras", "Add, change, list and remove cameras."),
     "models": ("cli.models", "app", "Import, pull, quantize, promote, list and show models."),
     "train": ("cli.train", "train", "From a folder of labelled pictures to a live model."),
+    "tune": ("cli.tune", "tune", "Which hyperparameters train best on a folder of labelled pictures."),
     "dataset": ("cli.dataset", "app", "Check and split labelled pictures."),
     "topics": ("cli.topics", "app", "Create and list the topics."),
     "query": ("cli.query", "app", "Ask the store."),

@@ -1,7 +1,6 @@
 """The compacted topic `cameras`: who watches what, now."""
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -120,27 +119,19 @@ def read_cameras(bootstrap: str, timeout: float = 15.0) -> Cameras:
     consumer = kafka.consumer(
         bootstrap, "rewatch-cameras", **{"auto.offset.reset": "earliest", "fetch.wait.max.ms": 10}
     )
-    deadline = time.monotonic() + timeout
     try:
         # a consumer that is sent to a topic that is not there says nothing for half a minute
         lacking = consumer.list_topics(CAMERAS.name, timeout).topics[CAMERAS.name].error
         if lacking is not None and lacking.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise NoCameraTopic(f"there is no topic {CAMERAS.name} on {bootstrap}")
         _, end = kafka.watermarks(consumer, CAMERAS.name, 0, timeout)
-        consumer.assign([TopicPartition(CAMERAS.name, 0, OFFSET_BEGINNING)])
-        while time.monotonic() < deadline:
-            message = consumer.poll(0.2)
-            if message is None:
-                continue
-            error = message.error()
-            if error is None:
-                try:
-                    apply_record(cameras, message.key(), message.value())
-                except ValueError as why:
-                    logger("camera-topic").error("camera record ignored", offset=message.offset(), error=str(why))
-            elif error.code() == KafkaError._PARTITION_EOF and (message.offset() or 0) >= end:
-                return cameras
-        raise CameraTopicError(f"Kafka at {bootstrap} did not answer within {timeout:.0f} s")
+        start = TopicPartition(CAMERAS.name, 0, OFFSET_BEGINNING)
+        for message in kafka.read_to(consumer, [start], {(CAMERAS.name, 0): end}, timeout):
+            try:
+                apply_record(cameras, message.key(), message.value())
+            except ValueError as why:
+                logger("camera-topic").error("camera record ignored", offset=message.offset(), error=str(why))
+        return cameras
     except KafkaException as error:
         raise CameraTopicError(f"Kafka at {bootstrap} did not answer: {error.args[0].str()}") from error
     finally:

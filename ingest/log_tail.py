@@ -2,7 +2,7 @@
 
 from typing import Final, cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from msgspec import Struct
 
 from runtime import kafka
@@ -50,31 +50,13 @@ def latest(
     """From `start` up to the offset `high`. Raises KafkaException when the log falls silent before: what was read up to
     there is not the end."""
     captured_ns, ended = 0, False
-    if start.offset >= high:
-        return None
-    consumer.assign([start])
-    while True:
-        message = consumer.poll(patience)
-        if message is None:
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-        error = message.error()
-        if error is not None and error.code() != KafkaError._PARTITION_EOF:
-            raise KafkaException(error)
-        offset = message.offset() or 0
-        if error is not None:
-            # a partition's new leader may not know at first how far the log goes, and call an earlier place its end
-            if offset >= high:
-                break
-            continue
+    for message in kafka.read_to(consumer, [start], {(start.topic, start.partition): high}, patience):
         if message.key() == key:
             try:
                 record = codec.decode(key, message.value(), cast(codec.Headers, message.headers() or []))
             except codec.CodecError:
-                record = None
-            if record is not None:
-                seen_ns = record.to_ns if isinstance(record, Gap) else record.captured_ns
-                captured_ns, ended = max(captured_ns, seen_ns), isinstance(record, End)
-        if offset >= high - 1:
-            break
+                continue
+            seen_ns = record.to_ns if isinstance(record, Gap) else record.captured_ns
+            captured_ns, ended = max(captured_ns, seen_ns), isinstance(record, End)
     consumer.unassign()
     return LastRecord(captured_ns, ended) if captured_ns else None

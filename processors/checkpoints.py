@@ -1,13 +1,12 @@
 """Reads the compacted topic `checkpoints`. Writing is the session's; this is the way back."""
 
-import time
 from typing import Final
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from processors.errors import RetryError
-from runtime.kafka import consumer, watermarks
+from runtime.kafka import consumer, read_to, watermarks
 from runtime.logging import logger
 from schemas.messages import Checkpoint
 from schemas.topics import CHECKPOINTS
@@ -27,30 +26,10 @@ def read_checkpoints(bootstrap: str, partitions: list[int], topic: str) -> dict[
     reader = consumer(bootstrap, "rewatch-checkpoints", **{"fetch.wait.max.ms": 10})
     found: dict[str, Checkpoint] = {}
     try:
-        ends: dict[int, int] = {}
-        starts = []
-        for partition in partitions:
-            low, high = watermarks(reader, CHECKPOINTS.name, partition)
-            if high > low:
-                ends[partition] = high
-                starts.append(TopicPartition(CHECKPOINTS.name, partition, low))
-        reader.assign(starts)
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while ends:
-            if time.monotonic() > deadline:
-                raise RetryError("kafka", f"checkpoints of partitions {sorted(ends)} were not read in time")
-            message = reader.poll(1.0)
-            if message is None:
-                continue
-            error = message.error()
-            if error is not None:
-                if error.code() != KafkaError._PARTITION_EOF:
-                    raise RetryError("kafka", error.str())
-                # a partition's new leader may not know at first how far the log goes, and call an earlier place its end
-                whose = message.partition()
-                if whose in ends and (message.offset() or 0) >= ends[whose]:
-                    del ends[whose]
-                continue
+        edges = {partition: watermarks(reader, CHECKPOINTS.name, partition) for partition in partitions}
+        starts = [TopicPartition(CHECKPOINTS.name, partition, low) for partition, (low, _) in edges.items()]
+        ends = {(CHECKPOINTS.name, partition): high for partition, (_, high) in edges.items()}
+        for message in read_to(reader, starts, ends, PATIENCE_SECONDS):
             _take(found, message.key(), message.value())
     except KafkaException as error:
         raise RetryError("kafka", str(error)) from error

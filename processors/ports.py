@@ -1,6 +1,6 @@
 """What a session needs from the world. Each port has its fake beside it, for tests and for nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -26,6 +26,8 @@ class ModelContract(msgspec.Struct, frozen=True):
     pad: int = 114
     exact: bool = False
     """this version was asked for: no other may answer"""
+    batch: int = 1
+    """pictures that a request may carry"""
 
 
 class Inference(msgspec.Struct, frozen=True):
@@ -67,9 +69,9 @@ class Detector(Protocol):
         while the server does not answer."""
         ...
 
-    async def infer(self, contract: ModelContract, image: NDArray[np.uint8]) -> Inference:
-        """image: [height, width, 3]. The contract's version answers; where that is served no longer the live one does,
-        unless the contract is `exact`.
+    async def infer(self, contract: ModelContract, images: Sequence[NDArray[np.uint8]]) -> list[Inference]:
+        """images: each [height, width, 3], at most `contract.batch`; one answer for each, in their order. The
+        contract's version answers; where that is served no longer the live one does, unless the contract is `exact`.
 
         Waits while the server does not answer; raises WindowFailedError when the model refuses the input.
         """
@@ -157,15 +159,15 @@ class FakeDetector:
             raise NotServedError(f"model {' '.join((model, version)).strip()} is not served")
         return msgspec.structs.replace(self._contract, version=version or self.live, exact=bool(version))
 
-    async def infer(self, contract: ModelContract, image: NDArray[np.uint8]) -> Inference:
+    async def infer(self, contract: ModelContract, images: Sequence[NDArray[np.uint8]]) -> list[Inference]:
+        assert 0 < len(images) <= contract.batch
         self.calls += 1
         if self._failures:
             raise self._failures.pop(0)
-        if contract.version in self.served:
-            return Inference(self._answer(image), contract.version)
-        if contract.exact:
+        if contract.exact and contract.version not in self.served:
             raise NotServedError(f"model {contract.name} {contract.version} is not served")
-        return Inference(self._answer(image), self.live)
+        version = contract.version if contract.version in self.served else self.live
+        return [Inference(self._answer(image), version) for image in images]
 
     async def scene(self, model: str) -> SceneContract:
         if self.watching is None or self.watching[0].name != model:

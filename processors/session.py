@@ -5,12 +5,15 @@ presentation order through the chain, the closer waits for acknowledgements and 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Final
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from processors.chain import STATE_VERSION, Chain, ChainState
 from processors.decoding import GopReader, Prepared
@@ -18,6 +21,7 @@ from processors.errors import WindowFailedError
 from processors.ports import Detector, FullPace, ModelContract, Pace, Publisher, SceneContract
 from processors.probation import Probation
 from processors.stepping import (
+    Answer,
     Close,
     Closed,
     Ending,
@@ -89,6 +93,8 @@ class CameraSession:
         self._slots = asyncio.Semaphore(ports.frames_in_flight)
         self._window: Window | None = None
         self._reader: GopReader | None = None
+        self._decoded: list[FrameItem] = []
+        """not asked about yet"""
         self._chain: Chain | None = None
         self._contract: ModelContract | None = None
         self._scene: SceneContract | None = None
@@ -146,6 +152,8 @@ class CameraSession:
     async def _read(self) -> None:
         while True:
             if self._records.empty():
+                # company is not waited for: only what came together is asked about together
+                await self._infer()
                 await self._probation.pause()
             offset, record, received_ns = await self._records.get()
             match record:
@@ -153,17 +161,17 @@ class CameraSession:
                     await self._access_unit(offset, record, received_ns)
                 case Gap():
                     await self._close_window(offset, received_ns)
-                    await self._work.put(GapItem(record, self._origin(offset)))
+                    await self._pass_on(GapItem(record, self._origin(offset)))
                 case End():
                     await self._close_window(offset, received_ns)
                     if self._chain is None and record.analysis:
                         await self._configure(offset, record.analysis, record.captured_ns)
-                    await self._work.put(Ending(record, self._origin(offset)))
+                    await self._pass_on(Ending(record, self._origin(offset)))
                 case Malformed():
                     self._malformed(offset, record)
                 case _Idle():
                     await self._close_window(offset, received_ns)
-                    await self._work.put(Mark(offset, self._bucket))
+                    await self._pass_on(Mark(offset, self._bucket))
 
     async def _access_unit(self, offset: int, unit: AccessUnit, received_ns: int) -> None:
         if unit.keyframe:
@@ -205,24 +213,47 @@ class CameraSession:
             reader.abandon()
             return
         decoded_ns = self._ports.clock()
-        for frame in frames:
-            await self._start_inference(window, frame, received_ns, taken_ns, decoded_ns)
+        self._decoded += [FrameItem(window, frame, received_ns, taken_ns, decoded_ns) for frame in frames]
+        if sum(item.frame.image is not None for item in self._decoded) >= self._ports.frames_in_flight:
+            await self._infer()
 
-    async def _start_inference(
-        self, window: Window, frame: Prepared, received_ns: int, taken_ns: int, decoded_ns: int
-    ) -> None:
-        task = None
-        if frame.image is not None:
-            assert self._contract is not None
+    async def _infer(self) -> None:
+        """What is decoded goes to the stepper, its inference under way: in one request what one may carry."""
+        decoded, self._decoded = self._decoded, []
+        sampled = [item.frame for item in decoded if item.frame.image is not None]
+        answers: list[Answer] = []
+        for contract, frames in groupby(sampled, self._asked):
+            images = [frame.image for frame in frames if frame.image is not None]
+            most = min(contract.batch, self._ports.frames_in_flight)
+            for first in range(0, len(images), most):
+                answers += await self._ask(contract, images[first : first + most])
+        remaining = iter(answers)
+        for item in decoded:
+            await self._work.put(item if item.frame.image is None else replace(item, answer=next(remaining)))
+
+    async def _ask(self, contract: ModelContract, images: Sequence[NDArray[np.uint8]]) -> list[Answer]:
+        for _ in images:
             await self._slots.acquire()
-            contract = self._contract
-            named = self._ports.named(contract.name, frame.captured_ns)
-            if named:
-                # versions of a model differ in nothing else; a GOP that was under way while they changed has two
-                contract = msgspec.structs.replace(contract, version=named, exact=True)
-            task = asyncio.create_task(self._ports.detector.infer(contract, frame.image))
-            task.add_done_callback(lambda _: self._slots.release())
-        await self._work.put(FrameItem(window, frame, task, received_ns, taken_ns, decoded_ns))
+        request = asyncio.create_task(self._ports.detector.infer(contract, images))
+        request.add_done_callback(lambda _: self._free(len(images)))
+        return [Answer(request, place) for place in range(len(images))]
+
+    def _free(self, slots: int) -> None:
+        for _ in range(slots):
+            self._slots.release()
+
+    def _asked(self, frame: Prepared) -> ModelContract:
+        assert self._contract is not None
+        named = self._ports.named(self._contract.name, frame.captured_ns)
+        if not named:
+            return self._contract
+        # versions of a model differ in nothing else; a GOP that was under way while they changed has two
+        return msgspec.structs.replace(self._contract, version=named, exact=True)
+
+    async def _pass_on(self, work: Work) -> None:
+        """In order: behind what was decoded before it."""
+        await self._infer()
+        await self._work.put(work)
 
     async def _open_window(self, offset: int, unit: AccessUnit) -> None:
         window = self._window = self._new_window(offset, unit)
@@ -242,7 +273,7 @@ class CameraSession:
         assert self._reader is not None
         window.level = self._ports.pace.level(self.camera)
         if window.level:
-            await self._work.put(Shed(window, self._bucket))
+            await self._pass_on(Shed(window, self._bucket))
         self._reader.open(unit, window.level)
 
     async def _configure(self, offset: int, analysis: bytes, captured_ns: int) -> str:
@@ -255,7 +286,7 @@ class CameraSession:
             return f"the keyframe's analysis is not valid: {error}"
         changed = chain is not self._chain
         if changed:
-            await self._work.put(Reconfigure(chain, self._origin(offset)))
+            await self._pass_on(Reconfigure(chain, self._origin(offset)))
         self._chain, self._analysis = chain, analysis
         try:
             named = self._ports.named(chain.analysis.model, captured_ns)
@@ -269,9 +300,9 @@ class CameraSession:
             return ""
         self._contract, self._scene = contract, scene
         self._reader = GopReader(chain.analysis, contract, self._bucket, scene)
-        await self._work.put(contract)
+        await self._pass_on(contract)
         if scene is not None:
-            await self._work.put(scene)
+            await self._pass_on(scene)
         return ""
 
     def _origin(self, offset: int) -> Origin:
@@ -302,7 +333,7 @@ class CameraSession:
             window.undecodable = self._reader.undecodable
             self._reader.abandon()
             self._bucket = self._reader.last_bucket
-        await self._work.put(Close(window, resume_offset, self._bucket))
+        await self._pass_on(Close(window, resume_offset, self._bucket))
         await self._probation.over()
 
     # --- closing: acknowledgements awaited in order, checkpoints written ----------------------------------------------

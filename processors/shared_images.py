@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
 from typing import Final
@@ -18,17 +19,17 @@ REGISTER_SECONDS: Final = 30.0
 
 @dataclass(eq=False)
 class Slot:
-    """Room for one image: a region of shared memory that the server knows by its name."""
+    """Room for the images of one request: a region of shared memory that the server knows by its name."""
 
     region: str = ""
     memory: SharedMemory | None = None
-    """None before the first image"""
+    """None before the first request"""
     told: int | None = None
     """in which of the server's lives it was told of the region; -1 while that is not certain"""
 
 
 class SharedImages:
-    """So many slots. A slot's region is made at its first image, and made anew when a larger one comes.
+    """So many slots. A slot's region is made at its first request, and made anew when a larger one comes.
 
     The server reads a region until it has answered: a slot whose request nobody waits for any more is replaced, and
     taken away only when that request has ended."""
@@ -42,19 +43,20 @@ class SharedImages:
         self._left: set[Slot] = set()
         self._life = 0
 
-    async def place(self, client: triton.InferenceServerClient, image: NDArray[np.uint8]) -> Slot:
-        """Copies the image; waits while all slots are taken. Raises what registering raises."""
+    async def place(self, client: triton.InferenceServerClient, images: Sequence[NDArray[np.uint8]]) -> Slot:
+        """Copies the images, all of one shape, one behind the other; waits while all slots are taken. Raises what
+        registering raises."""
         slot = await self._free.get()
         try:
-            memory = slot.memory
-            if memory is None or memory.size < image.nbytes:
+            memory, size = slot.memory, sum(image.nbytes for image in images)
+            if memory is None or memory.size < size:
                 await self._close(client, slot)
-                memory = self._make(slot, image.nbytes)
+                memory = self._make(slot, size)
             await self._tell(client, slot, memory)
         except BaseException:
             self._free.put_nowait(slot)
             raise
-        np.ndarray(image.shape, np.uint8, memory.buf)[:] = image
+        np.stack(images, out=np.ndarray((len(images), *images[0].shape), np.uint8, memory.buf))
         return slot
 
     async def release(self, client: triton.InferenceServerClient, slot: Slot) -> None:

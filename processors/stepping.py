@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -18,7 +19,17 @@ from vision import activity
 from vision.boxes import from_output
 from vision.letterbox import Letterbox
 
-Answer = asyncio.Task[Inference]
+
+@dataclass(frozen=True)
+class Answer:
+    """One picture's of a request that carries several."""
+
+    request: asyncio.Task[list[Inference]]
+    place: int
+
+    async def inference(self) -> Inference:
+        """Raises WindowFailedError."""
+        return (await self.request)[self.place]
 
 
 class SessionState(msgspec.Struct, frozen=True):
@@ -33,11 +44,11 @@ class SessionState(msgspec.Struct, frozen=True):
 class FrameItem:
     window: Window
     frame: Prepared
-    answer: Answer | None
-    """None: the frame is not sampled"""
     received_ns: int
     taken_ns: int
     decoded_ns: int
+    answer: Answer | None = None
+    """None: the frame is not sampled"""
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,11 @@ class Ending:
     end: End
     origin: Origin
 
+
+_SECONDS_OF: Final = {
+    stage: WORKER_STAGE.labels(stage) for stage in ("transport", "queue", "decode", "infer", "step", "worker", "total")
+}
+"""looked up once: a frame has one observation of each"""
 
 Work = FrameItem | Reconfigure | ModelContract | SceneContract | Shed | Close | Mark | GapItem | Ending
 
@@ -181,7 +197,7 @@ class Stepper:
                     WORKER_SHED_FRAMES.labels(self.camera).inc()
             return
         try:
-            answer = await item.answer
+            answer = await item.answer.inference()
         except WindowFailedError as error:
             window.refusal = window.refusal or str(error)
             return
@@ -265,7 +281,7 @@ class Stepper:
             "total": now_ns - item.frame.captured_ns,
         }
         for stage, ns in stages.items():
-            WORKER_STAGE.labels(stage).observe(max(ns, 0) / 1e9)
+            _SECONDS_OF[stage].observe(max(ns, 0) / 1e9)
         return msgspec.json.encode({stage: round(ns / 1e6, 2) for stage, ns in stages.items()})
 
     async def _gap(self, gap: Gap, origin: Origin) -> None:

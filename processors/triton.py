@@ -3,7 +3,7 @@
 import asyncio
 import math
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import grpc
@@ -106,19 +106,19 @@ class TritonDetector:
         self._contracts[model, version] = (now, contract)
         return contract
 
-    async def infer(self, contract: ModelContract, image: NDArray[np.uint8]) -> Inference:
+    async def infer(self, contract: ModelContract, images: Sequence[NDArray[np.uint8]]) -> list[Inference]:
         asked = contract
 
-        async def once() -> Inference:
+        async def once() -> list[Inference]:
             nonlocal asked
             try:
-                return await self._infer_once(asked, image)
+                return await self._infer_once(asked, images)
             except InferenceServerException as error:
                 live = await self._succeeding(asked, error)
                 if live is None:
                     raise
                 asked = live
-                return await self._infer_once(asked, image)
+                return await self._infer_once(asked, images)
 
         return await self._patiently(contract.name, once)
 
@@ -161,7 +161,8 @@ class TritonDetector:
                 contract.name, contract.version, client_timeout=INFER_TIMEOUT_SECONDS
             )
             (found,) = told.model_stats
-            return Spent(found.inference_stats.compute_infer.count, found.inference_stats.compute_infer.ns)
+            # of requests with several pictures, the pictures
+            return Spent(found.inference_count, found.inference_stats.compute_infer.ns)
 
         return await self._patiently(contract.name, once)
 
@@ -178,20 +179,22 @@ class TritonDetector:
         self._contracts[contract.name, ""] = (asyncio.get_running_loop().time(), live)
         return live
 
-    async def _infer_once(self, contract: ModelContract, image: NDArray[np.uint8]) -> Inference:
-        images = self._images
-        if images is None:
-            return await self._in_flight.answer(self._inferred(contract, image, None))
-        # a place for the image is waited for here, where giving up hurts nobody
-        slot = await images.place(self._client, image)
-        return await self._in_flight.answer(self._inferred(contract, image, slot), lambda: images.leave(slot))
+    async def _infer_once(self, contract: ModelContract, images: Sequence[NDArray[np.uint8]]) -> list[Inference]:
+        places = self._images
+        if places is None:
+            return await self._in_flight.answer(self._inferred(contract, images, None))
+        # a place for the images is waited for here, where giving up hurts nobody
+        slot = await places.place(self._client, images)
+        return await self._in_flight.answer(self._inferred(contract, images, slot), lambda: places.leave(slot))
 
-    async def _inferred(self, contract: ModelContract, image: NDArray[np.uint8], slot: Slot | None) -> Inference:
-        tensor = triton.InferInput("image", [1, *image.shape], "UINT8")
+    async def _inferred(
+        self, contract: ModelContract, images: Sequence[NDArray[np.uint8]], slot: Slot | None
+    ) -> list[Inference]:
+        tensor = triton.InferInput("image", [len(images), *images[0].shape], "UINT8")
         if slot is None:
-            tensor.set_data_from_numpy(image[np.newaxis])
+            tensor.set_data_from_numpy(np.stack(images))
         else:
-            tensor.set_shared_memory(slot.region, image.nbytes)
+            tensor.set_shared_memory(slot.region, sum(image.nbytes for image in images))
         try:
             result = await self._client.infer(
                 contract.name,
@@ -204,10 +207,11 @@ class TritonDetector:
             if slot is not None and self._images is not None:
                 await self._images.release(self._client, slot)
         rows = result.as_numpy("detections")
-        if rows is None or rows.ndim != 3 or rows.shape[0] != 1 or rows.shape[2] != 6:
+        if rows is None or rows.ndim != 3 or rows.shape[0] != len(images) or rows.shape[2] != 6:
             shape = None if rows is None else rows.shape
-            raise WindowFailedError(f"model {contract.name} answered with shape {shape}, wanted (1, k, 6)")
-        return Inference(rows[0], result.get_response().model_version)
+            raise WindowFailedError(f"model {contract.name} answered with shape {shape}, wanted ({len(images)}, k, 6)")
+        version = result.get_response().model_version
+        return [Inference(each, version) for each in rows]
 
     async def _ask_contract(self, model: str, version: str) -> ModelContract:
         return _contract(model, version, *await self._told(model, version))
@@ -326,6 +330,7 @@ def _contract(model: str, version: str, metadata: dict[str, Any], config: dict[s
         letterbox="center" if parameters.get("letterbox") == "center" else "top_left",
         pad=int(parameters.get("pad") or 114),
         exact=bool(version),
+        batch=max(int(config.get("max_batch_size", 0)), 1),
     )
 
 

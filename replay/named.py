@@ -1,7 +1,7 @@
 """Which version of a model has answered when, as published results name it: looking again must ask for that one."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import numpy as np
@@ -87,9 +87,9 @@ class Faithful:
         except NotServedError as error:
             raise (_gone(model, version) if version else error) from error
 
-    async def infer(self, contract: ModelContract, image: NDArray[np.uint8]) -> Inference:
+    async def infer(self, contract: ModelContract, images: Sequence[NDArray[np.uint8]]) -> list[Inference]:
         try:
-            return await self._detector.infer(contract, image)
+            return await self._detector.infer(contract, images)
         except NotServedError as error:
             raise (_gone(contract.name, contract.version) if contract.exact else error) from error
 

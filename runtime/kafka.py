@@ -2,10 +2,10 @@
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -81,6 +81,39 @@ def watermarks(reader: Consumer, topic: str, partition: int, timeout: float = 10
             if error.args[0].code() not in ELECTING or time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
+
+
+def read_to(
+    reader: Consumer, starts: Iterable[TopicPartition], ends: Mapping[tuple[str, int], int], patience: float
+) -> Iterator[Message]:
+    """The records from `starts` on, of each (topic, partition) those below its offset in `ends`.
+
+    Raises KafkaException; a log that says nothing for `patience` seconds is one too (`_TIMED_OUT`): what was read up to
+    there is not all there is."""
+    wanted = [start for start in starts if start.offset < ends[start.topic, start.partition]]
+    waiting = {(start.topic, start.partition) for start in wanted}
+    reader.assign(wanted)
+    heard = time.monotonic()
+    while waiting:
+        message = reader.poll(min(patience, 0.5))
+        if message is None:
+            if time.monotonic() - heard >= patience:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+            continue
+        where, offset, error = (str(message.topic()), message.partition() or 0), message.offset() or 0, message.error()
+        if error is None:
+            heard = time.monotonic()
+            if where in waiting and offset < ends[where]:
+                yield message
+            if offset >= ends[where] - 1:
+                waiting.discard(where)
+        elif error.code() == KafkaError._PARTITION_EOF:
+            # compaction leaves holes in front of the end; and a partition's new leader may not know at first how far
+            # the log goes, and call an earlier place its end
+            if offset >= ends[where]:
+                waiting.discard(where)
+        elif error.code() not in ELECTING and not error.retriable():
+            raise KafkaException(error)
 
 
 def admin(bootstrap: str) -> AdminClient:

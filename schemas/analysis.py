@@ -95,7 +95,7 @@ class Analysis(Struct, frozen=True, forbid_unknown_fields=True):
     model: Name = "junction-yolo"
     sample_fps: Annotated[float, Meta(gt=0, le=240)] | None = None
     """frames per second that are inferred; null: every frame"""
-    min_score: Fraction01 = 0.1
+    min_score: Fraction01 = 0.25
     labels: tuple[str, ...] = ()
     """classes kept from the detector; empty: all"""
     tracking: Tracking = Tracking()

@@ -37,6 +37,7 @@ _CAPTURED_NS: Final = 1_763_704_800_123_456_789
 _SECOND: Final = 1_000_000_000
 
 ANALYSIS: Final = Analysis(
+    min_score=0.1,
     sample_fps=12.5,
     labels=("car", "van", "person"),
     signals=(Signal(name="north", region=(0.81, 0.05, 0.84, 0.16)),),

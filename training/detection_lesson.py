@@ -18,9 +18,11 @@ CROP = (192, 320)
 
 
 class DetectionLesson:
-    def __init__(self, samples: SampleSet, crop: tuple[int, int] = CROP) -> None:
-        self._samples, self._crop = samples, crop
-        hashed = hashlib.sha256(repr(crop).encode())
+    def __init__(self, samples: SampleSet, crop: tuple[int, int] = CROP, variation: float = 1.0) -> None:
+        """`variation`: see `augment`."""
+        self._samples, self._crop, self._variation = samples, crop, variation
+        # the usual one is not named: checkpoints from before there was another are still gone on with
+        hashed = hashlib.sha256(repr(crop if variation == 1 else (crop, variation)).encode())
         for array in (samples.pixels, samples.boxes, samples.labels, samples.rows):
             hashed.update(np.ascontiguousarray(array).data)
         self.sha256 = hashed.hexdigest()
@@ -33,7 +35,7 @@ class DetectionLesson:
 
     def sample(self, choice: Choice, plain: bool) -> Sample:
         sample = self._samples[choice.index]
-        return sample if plain else augment(sample, choice.dice, self._crop)
+        return sample if plain else augment(sample, choice.dice, self._crop, self._variation)
 
 
 class Rehearsal:

@@ -59,6 +59,14 @@ class GraphBuilder:
             return self.op("ReduceMax", tensor, self.ints(axis), keepdims=int(keep))
         return self.op("ReduceMax", tensor, axes=[axis], keepdims=int(keep))
 
+    def mean_over(self, tensor: str, axis: int, count: int) -> str:
+        """Of `count` values along an axis, which stays with a length of 1. Added in a fixed order: a reduction may be
+        split differently when the batch grows."""
+        total = self.cut(tensor, axis, 0, 1)
+        for k in range(1, count):
+            total = self.op("Add", total, self.cut(tensor, axis, k, k + 1))
+        return self.op("Mul", total, self.floats(1 / count))
+
     def cast(self, tensor: str, to: int) -> str:
         return self.op("Cast", tensor, to=to)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 Feed = Mapping[str, NDArray[Any]]
@@ -65,7 +65,7 @@ def quiet() -> Iterator[None]:
 
 def _fed_with_bytes(model: ModelProto) -> ModelProto:
     """Pixels are uint8 already: where the network wants them times one number, that is their scale, and they go into
-    the first convolution as they are instead of by way of float32 and back."""
+    the first convolution as they are instead of by way of float32 and back, and its bias counts in the new unit."""
     graph = model.graph
     maker = {output: node for node in graph.node for output in node.output}
     quantised = [node for node in graph.node if node.op_type == "QuantizeLinear"]
@@ -73,11 +73,11 @@ def _fed_with_bytes(model: ModelProto) -> ModelProto:
     if first is None:
         return model
     chain = _by_way_of_floats(first, maker)
-    numbers = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    numbers = {one.name: one for one in graph.initializer}
     scale = np.float32(1)
     for node in chain:
         if node.op_type == "Mul":
-            factors = np.unique(numbers[node.input[1]])
+            factors = np.unique(numpy_helper.to_array(numbers[node.input[1]]))
             if len(factors) != 1:
                 return model
             scale = factors[0]
@@ -87,9 +87,28 @@ def _fed_with_bytes(model: ModelProto) -> ModelProto:
     for node in graph.node:
         if node.op_type == "DequantizeLinear" and node.input[0] == first.output[0]:
             node.input[:] = [pixels, "served/before/scale", "served/before/zero"]
+            for user in graph.node:
+                if user.op_type == "Conv" and user.input[0] == node.output[0] and len(user.input) > 2:
+                    _rescale_bias(maker.get(user.input[1]), maker.get(user.input[2]), numbers, scale)
     for node in (first, *chain):
         graph.node.remove(node)
     return model
+
+
+def _rescale_bias(
+    weights: NodeProto | None, bias: NodeProto | None, numbers: Mapping[str, TensorProto], scale: np.float32
+) -> None:
+    """Of what makes numbers of weights and bias of a convolution. A bias counts in the unit of the sums, the pixels'
+    scale times the weights'; where it does not, ONNX Runtime leaves the convolution in float32, or takes it as if."""
+    if weights is None or bias is None:
+        return
+    integers, before, of_weights = (
+        numpy_helper.to_array(numbers[name]) for name in (*bias.input[:2], weights.input[1])
+    )
+    unit = (scale * of_weights).astype(np.float32)
+    same = np.rint(integers * (before.astype(np.float64) / unit)).astype(np.int32)
+    for name, value in zip(bias.input[:2], (same, unit), strict=True):
+        numbers[name].CopyFrom(numpy_helper.from_array(value, name))
 
 
 def _by_way_of_floats(node: NodeProto, maker: Mapping[str, NodeProto]) -> list[NodeProto]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from simulator.line.defect import KINDS
+from training import model_overview
 from training.fusion.report import Int8Report, Scores, Speed
 from training.fusion.report import Report as FusionReport
 from training.hard_clips.gain import ALL, Compared
@@ -49,16 +50,24 @@ def page(repository: Path) -> str:
     """The whole page, from every bundled model's card. Raises OSError, msgspec.DecodeError."""
     cards = _cards(repository)
     rows = [_row(card, _size(repository, name)) for name, card in cards.items()]
+    overview = model_overview.table(_overviews(repository, cards))
     sections = (_detectors, _temporal, _two_streams, _fusion, _inspection, _pose)
-    return _HEAD + "".join(rows) + "".join(section(cards) for section in sections)
+    return _HEAD + "".join(rows) + overview + "".join(section(cards) for section in sections)
 
 
 def report(repository: Path) -> dict[str, Any]:
-    """The same for programs: by model its size in bytes and its card's figures. Raises OSError, msgspec.DecodeError."""
-    return {
+    """The same for programs: by model its size in bytes and its card's figures, and the table under `overview`. Raises
+    OSError, msgspec.DecodeError."""
+    cards = _cards(repository)
+    by_model = {
         name: {"bytes": _size(repository, name), "sha256": card.served_sha256, **card.facts}
-        for name, card in _cards(repository).items()
+        for name, card in cards.items()
     }
+    return {**by_model, "overview": model_overview.for_programs(_overviews(repository, cards))}
+
+
+def _overviews(repository: Path, cards: dict[str, ModelCard]) -> list[model_overview.Overview]:
+    return model_overview.overviews(cards, {name: _size(repository, name) for name in cards})
 
 
 def _cards(repository: Path) -> dict[str, ModelCard]:

@@ -1,6 +1,7 @@
 """A detector's network as somebody else exported it: loaded, checked, ready to be wrapped."""
 
 from pathlib import Path
+from typing import Final
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -17,12 +18,30 @@ _PREFIX = "network/"
 _PASSES_THROUGH = ("Transpose", "Reshape", "Concat", "Identity", "Slice", "Squeeze", "Unsqueeze", "Flatten")
 
 
+class Layout(Struct, frozen=True):
+    """What a network's picture input may be. `kinds`: element types of ONNX."""
+
+    text: str
+    channels: int
+    rows: int
+    columns: int
+    kinds: tuple[int, ...]
+
+
+CHANNELS_FIRST: Final = Layout("float32 [N, 3, height, width]", 1, 2, 3, (TensorProto.FLOAT,))
+CHANNELS_LAST: Final = Layout(
+    "int32, uint8 or float32 [N, height, width, 3]", 3, 1, 2, (TensorProto.INT32, TensorProto.UINT8, TensorProto.FLOAT)
+)
+
+
 class RawNetwork(Struct, frozen=True):
-    """A network with one float picture input [N, 3, H, W]. Every name in its graph begins with `network/`."""
+    """A network with one picture input. Every name in its graph begins with `network/`."""
 
     model: ModelProto
     opset: int
     input: str
+    kind: int
+    """element type of the input"""
     width: int
     height: int
     outputs: tuple[RawOutput, ...]
@@ -44,26 +63,32 @@ def read_model(path: Path) -> ModelProto:
     return model
 
 
-def prepare(model: ModelProto, size: tuple[int, int] | None = None) -> RawNetwork:
+def prepare(model: ModelProto, size: tuple[int, int] | None = None, layout: Layout = CHANNELS_FIRST) -> RawNetwork:
     """Settles the input's size (`size`: width and height, needed where the export left it open) and frees the batch.
 
-    Raises ModelError for an opset out of range, an input that isn't one float picture, outputs of unknown shape.
+    Raises ModelError for an opset out of range, an input that isn't one picture of that layout, outputs of unknown
+    shape.
     """
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
     if opset not in OPSETS:
         raise ModelError(f"opset {opset} is not supported, only {OPSETS[0]} to {OPSETS[-1]}: export it again")
     model = _own(model)
-    network_input = _picture_input(model)
-    width, height = _settle_size(network_input, size)
+    network_input = _picture_input(model, layout)
+    width, height = _settle_size(network_input, size, layout)
     batch = network_input.type.tensor_type.shape.dim[0]
     if batch.dim_value > 1:
         raise ModelError(f"the network takes exactly {batch.dim_value} pictures at a time: export it with batch 1")
     batch.Clear()
     batch.dim_value = 1
+    declared = {o.name: _copied(o.type.tensor_type.shape) for o in model.graph.output}
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")  # may still name an open size; inferred below
     del model.graph.value_info[:]
     model = _inferred(model)
+    for output in model.graph.output:
+        if not _is_whole(output):
+            # only running it would tell; what the exporter saw has to do
+            output.type.tensor_type.shape.CopyFrom(declared[output.name])
     outputs = tuple(_output(model, o) for o in model.graph.output)
 
     freed = free_batch(model, network_input.name)
@@ -71,6 +96,7 @@ def prepare(model: ModelProto, size: tuple[int, int] | None = None) -> RawNetwor
         model=freed or model,
         opset=opset,
         input=network_input.name,
+        kind=network_input.type.tensor_type.elem_type,
         width=width,
         height=height,
         outputs=outputs,
@@ -89,19 +115,21 @@ def _own(model: ModelProto) -> ModelProto:
     return own
 
 
-def _picture_input(model: ModelProto) -> onnx.ValueInfoProto:
+def _picture_input(model: ModelProto, layout: Layout) -> onnx.ValueInfoProto:
     names = [f"{i.name.removeprefix(_PREFIX)} {_shape_text(i)}" for i in model.graph.input]
     if len(model.graph.input) != 1:
         raise ModelError(f"a detector has one input, this network has {len(names)}: {', '.join(names)}")
     only: onnx.ValueInfoProto = model.graph.input[0]
     tensor = only.type.tensor_type
-    if tensor.elem_type != TensorProto.FLOAT or len(tensor.shape.dim) != 4 or tensor.shape.dim[1].dim_value != 3:
-        raise ModelError(f"the input must be float32 [N, 3, height, width], this one is {names[0]}")
+    dims = tensor.shape.dim
+    if tensor.elem_type not in layout.kinds or len(dims) != 4 or dims[layout.channels].dim_value != 3:
+        raise ModelError(f"the input must be {layout.text}, this one is {names[0]}")
     return only
 
 
-def _settle_size(network_input: onnx.ValueInfoProto, size: tuple[int, int] | None) -> tuple[int, int]:
-    rows, columns = network_input.type.tensor_type.shape.dim[2:]
+def _settle_size(network_input: onnx.ValueInfoProto, size: tuple[int, int] | None, layout: Layout) -> tuple[int, int]:
+    dims = network_input.type.tensor_type.shape.dim
+    rows, columns = dims[layout.rows], dims[layout.columns]
     fixed = (columns.dim_value, rows.dim_value)
     if 0 in fixed:
         if size is None:
@@ -120,6 +148,17 @@ def _inferred(model: ModelProto) -> ModelProto:
         return fold_shapes(model)
     except shape_inference.InferenceError as error:
         raise ModelError(f"the network's shapes contradict each other: {str(error).splitlines()[0][:200]}") from None
+
+
+def _copied(shape: onnx.TensorShapeProto) -> onnx.TensorShapeProto:
+    own = onnx.TensorShapeProto()
+    own.CopyFrom(shape)
+    return own
+
+
+def _is_whole(value: onnx.ValueInfoProto) -> bool:
+    tensor = value.type.tensor_type
+    return tensor.HasField("shape") and all(d.dim_value for d in tensor.shape.dim)
 
 
 def _output(model: ModelProto, value: onnx.ValueInfoProto) -> RawOutput:

@@ -18,7 +18,7 @@ from training.fusion.clip_set import Rendering, clip_set
 from training.fusion.features import features
 from training.fusion.lesson import PictureLesson, RunLesson
 from training.fusion.network import Head, PictureNetwork
-from training.fusion.publishing import Sets
+from training.fusion.publishing import Sets, publish_int8
 from training.fusion.publishing import publish as published
 from training.practice import practise
 from training.trainer import Lesson, Recipe, Trainer
@@ -76,9 +76,25 @@ def publish(
     repository: Annotated[Path, typer.Option(help="Model repository to write into.")] = Path("triton_models"),
     name: Annotated[str, typer.Option("--backbone", help="What was trained.")] = BUNDLED,
 ) -> None:
-    """Export the last checkpoints, judge on held-out junctions, quantise, write both variants into the repository."""
+    """Export the last checkpoints, judge on held-out junctions, write it and its INT8 variant into the repository."""
     torch.set_num_threads(1)
-    report = published(work, repository, SETS, name)
+    _say(published(work, repository, SETS, name))
+    _say(publish_int8(work, repository, SETS))
+
+
+@app.command()
+def quantize(
+    work: Work = _WORK,
+    repository: Annotated[Path, typer.Option(help="Model repository to read from and write into.")] = Path(
+        "triton_models"
+    ),
+) -> None:
+    """The INT8 variant of the published network, judged on the same junctions; needs no checkpoint."""
+    torch.set_num_threads(1)
+    _say(publish_int8(work, repository, SETS))
+
+
+def _say(report: msgspec.Struct) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
 
 

@@ -11,20 +11,26 @@ import torch
 import typer
 
 from training.audience import Terminal
+from training.datasets.reading import format_of, read_dataset
+from training.inspection.contract import parse_config
 from training.inspection.lesson import InspectionLesson
 from training.inspection.loss import locator_loss, screen_loss
 from training.inspection.network import Locator, Screen
 from training.inspection.part_set import Rendering, part_set
-from training.inspection.publishing import Sets
+from training.inspection.photographs import judge
+from training.inspection.publishing import NAMES, Sets
 from training.inspection.publishing import publish as published
+from training.model_repository import GRAPH, read_config
 from training.practice import practise
 from training.trainer import Recipe, Trainer
+from training.trial import session
 
 LEARNING = Rendering(300, 7000)
 SETS = Sets(
     learning=LEARNING,
-    calibration=Rendering(700, 700, 1.0, clear_of_print=True),
-    judging=Rendering(900, 1200, clear_of_print=True),
+    levelling=Rendering(500, 1600, clear_of_print=True),
+    calibration=Rendering(700, 2800, 1.0, clear_of_print=True),
+    judging=Rendering(900, 2400, clear_of_print=True),
     anywhere=Rendering(930, 200, 1.0),
     sized=950,
 )
@@ -46,8 +52,8 @@ def _recipe(steps: int, peak_rate: float, seed: int = 1) -> Recipe:
 
 
 NETWORKS = {
-    "screen": (Screen, screen_loss, _recipe(900, 4e-3)),
-    "locator": (Locator, locator_loss, _recipe(300, 3e-3)),
+    "screen": (Screen, screen_loss, _recipe(4600, 4e-3)),
+    "locator": (Locator, locator_loss, _recipe(1000, 3e-3)),
 }
 
 app = typer.Typer(help="The inspection cascade, from rendered parts to served models.", no_args_is_help=True)
@@ -84,6 +90,18 @@ def publish(
     """Export the last checkpoints, choose thresholds, judge on held-out lines, write both into the repository."""
     torch.set_num_threads(1)
     report = published(work, repository, SETS, miss_rate)
+    typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+
+
+@app.command()
+def photographs(
+    folder: Annotated[Path, typer.Argument(help="Labelled pictures: COCO, YOLO or VOC.")],
+    repository: Annotated[Path, typer.Option(help="Model repository to read from.")] = Path("triton_models"),
+) -> None:
+    """What the published cascade says of photographs of surfaces that it has not learnt from."""
+    screen, locator = (session(str(repository / name / "1" / GRAPH)) for name in NAMES.values())
+    threshold = parse_config(read_config(repository / NAMES["screen"])).threshold
+    report = judge(screen, locator, threshold, read_dataset(folder, format_of(folder)))
     typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
 
 

@@ -1,10 +1,12 @@
 """The phase of a traffic light, read from its part of the picture."""
 
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 import av
 import numpy as np
 import numpy.typing as npt
+from av.video.plane import VideoPlane
 
 from vision.scene import Phase
 
@@ -12,11 +14,8 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 
 # Directions of the lamps' colours in the plane of (Cb, Cr), in hundredths; nearly the same in BT.601 and BT.709. Red
 # lamps look orange to many cameras and amber ones reddish, so colour only supports what a lamp's place says.
-_LAMPS: Final[tuple[tuple[Phase, int, int], ...]] = (
-    ("red", -36, 93),
-    ("amber", -80, 60),
-    ("green", -30, -95),
-)
+_LAMPS: Final[tuple[Phase, ...]] = ("red", "amber", "green")
+_DIRECTIONS: Final = np.array([[-36, -80, -30], [93, 60, -95]], np.int64)
 _BRIGHTNESS: Final = 0.35
 """what a level of brightness counts against a level of colour"""
 _LEAST: Final = 45.0
@@ -36,26 +35,28 @@ def read(frame: av.VideoFrame, region: tuple[float, float, float, float]) -> Pha
     rows = luma.shape[0]
     if rows < 3 or luma.shape[1] < 1:
         return "off"
-    dark = int(np.sort(luma, axis=None)[luma.size // 4])
-    colours, lights = [], []
-    for place, (_, towards_blue, towards_red) in enumerate(_LAMPS):
-        band = slice(rows * place // 3, rows * (place + 1) // 3)
-        colours.append(_best(np.maximum(blue[band] * towards_blue + red[band] * towards_red, 0)) / 100)
-        lights.append(_best(np.maximum(luma[band] - dark, 0)))
+    quarter = luma.size // 4
+    dark = np.partition(luma, quarter, axis=None)[quarter]
+    edges = [rows * place // 3 for place in range(4)]
+    bands = [slice(first, last) for first, last in pairwise(edges)]
+    towards_blue, towards_red = np.repeat(_DIRECTIONS, np.diff(edges), axis=1)[..., np.newaxis]
+    coloured = np.maximum(blue * towards_blue + red * towards_red, 0)
+    lit = np.maximum(luma - dark, 0)
+    colours = [_best(coloured[band]) / 100 for band in bands]
+    lights = [_best(lit[band]) for band in bands]
     brightest = max(*lights, 1.0)
     # the lens of a lamp that is off has its colour too, but not its brightness
     scores = [colour * light / brightest + _BRIGHTNESS * light for colour, light in zip(colours, lights, strict=True)]
     first, second, _ = sorted(scores, reverse=True)
     if first < _LEAST or first < _LEAD * second:
         return "off"
-    return _LAMPS[scores.index(first)][0]
+    return _LAMPS[scores.index(first)]
 
 
 def _best(values: Integers) -> float:
     """Mean of the upper fifth: a lens fills a third of its band, so that is all lens. Whole numbers: exact."""
-    ordered = np.sort(values, axis=None)
-    count = max(1, ordered.size // 5)
-    return int(ordered[-count:].sum()) / count
+    count = max(1, values.size // 5)
+    return int(np.partition(values, -count, axis=None)[-count:].sum()) / count
 
 
 def _pixels(frame: av.VideoFrame, region: tuple[float, float, float, float]) -> tuple[Integers, Integers, Integers]:
@@ -64,13 +65,17 @@ def _pixels(frame: av.VideoFrame, region: tuple[float, float, float, float]) -> 
         frame = frame.reformat(format="yuv420p", threads=1)
     left, right = (round(edge * frame.width) for edge in (region[0], region[2]))
     top, bottom = (round(edge * frame.height) for edge in (region[1], region[3]))
-    rows, columns = np.arange(top, bottom), np.arange(left, right)
-    parts = []
-    for plane in frame.planes[:3]:
-        whole = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-        at = np.ix_(rows * plane.height // frame.height, columns * plane.width // frame.width)
-        parts.append(whole[at].astype(np.int64))
-    luma, blue, red = parts
+    luma, blue, red = (_part(frame, plane, (left, top, right, bottom)) for plane in frame.planes[:3])
     if frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj"):
         return luma, blue - 128, red - 128
     return (luma - 16) * 255 // 219, (blue - 128) * 255 // 224, (red - 128) * 255 // 224
+
+
+def _part(frame: av.VideoFrame, plane: VideoPlane, corners: tuple[int, int, int, int]) -> Integers:
+    left, top, right, bottom = corners
+    whole = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    if (plane.width, plane.height) == (frame.width, frame.height):
+        return whole[top:bottom, left:right].astype(np.int64)
+    rows = np.arange(top, bottom) * plane.height // frame.height
+    columns = np.arange(left, right) * plane.width // frame.width
+    return whole[rows[:, np.newaxis], columns].astype(np.int64)

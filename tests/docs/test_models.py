@@ -8,7 +8,8 @@ from training.fusion.report import Report as FusionReport
 from training.hard_clips.gain import ALL
 from training.inspection.judging import Report
 from training.model_card import read_card
-from training.model_page import PAGE, page
+from training.model_overview import Overview, overviews, table
+from training.model_page import PAGE, page, report
 from training.temporal.report import AIM
 from training.temporal.report import Report as TemporalReport
 from training.two_streams.report import OCCLUDED
@@ -40,3 +41,27 @@ def test_a_missed_aim_is_called_missed() -> None:
         parts = msgspec.json.decode(read_card(streams).facts["result"], type=TwoStreamsReport).parts
         missed += (parts[OCCLUDED].gain50.low <= 0) + (parts[ALL].gain50.low <= 0)
     assert PAGE.read_text().count("is **missed**") == missed
+
+
+def test_every_network_has_a_line_with_its_int8_variant_in_it() -> None:
+    home = ROOT / "triton_models"
+    told = report(home)
+    lines = {each["network"]: each for each in told["overview"]}
+    names = {path.parent.name for path in home.glob("*/card.json")}
+    assert set(lines) == {name for name in names if name.removesuffix("-int8") == name}
+    quick = msgspec.json.decode(read_card(home / "junction-yolo-int8/card.json").facts["quantization"])
+    line = lines["junction-yolo"]
+    assert (line["float32_ms"], line["int8_ms"]) == (quick["milliseconds_before"], quick["milliseconds_after"])
+    assert line["times_faster"] == quick["times_faster"]
+    assert (line["float32_bytes"], line["int8_bytes"]) == (quick["bytes_before"], quick["bytes_after"])
+    assert line["value"] == quick["before"]
+    pose = lines["shop-pose"]
+    assert pose["gain"] == round(pose["value"] - pose["baseline"], 4)
+    assert pose["times_faster"] is None
+
+
+def test_what_a_card_does_not_say_is_a_dash() -> None:
+    card = msgspec.structs.replace(read_card(ROOT / "triton_models/shop-pose/card.json"), family="unheard-of", facts={})
+    lines = overviews({"new": card}, {"new": 1_230_000})
+    assert lines == [Overview("new", float32_bytes=1_230_000)]
+    assert "| `new` | – | – | – | – | – | – | – | – | 1.23 |\n" in table(lines)

@@ -64,7 +64,7 @@ def is_true(answer: Inference) -> bool:
 
 async def infer_for_ever(detector: TritonDetector, contract: ModelContract) -> None:
     while True:
-        assert (await detector.infer(contract, PICTURE)).version == contract.version
+        assert (await detector.infer(contract, [PICTURE]))[0].version == contract.version
 
 
 class Traffic:
@@ -89,7 +89,7 @@ class Traffic:
         while True:
             contract = await self._detector.contract("mine")
             for _ in range(5):
-                answer = await self._detector.infer(contract, PICTURE)
+                (answer,) = await self._detector.infer(contract, [PICTURE])
                 self.pinned.append((contract.version, answer))
                 if answer.version == self._version:
                     self._seen.set()
@@ -124,10 +124,10 @@ async def test_a_version_that_is_taken_away_is_succeeded_by_the_live_one_and_nam
     contract = await detector.contract("mine")
     assert contract.version == "1"
     await asyncio.to_thread(promote, repository, "mine", 2, server)
-    kept = await detector.infer(contract, PICTURE)
+    (kept,) = await detector.infer(contract, [PICTURE])
     assert (kept.version, is_true(kept)) == ("1", True)
     await asyncio.to_thread(promote, repository, "mine", 3, server)
-    while (answer := await detector.infer(contract, PICTURE)).version == "1":
+    while (answer := (await detector.infer(contract, [PICTURE]))[0]).version == "1":
         pass
     assert (answer.version, is_true(answer)) == ("3", True)
     assert (await detector.contract("mine")).version == "3"
@@ -139,12 +139,12 @@ async def test_a_version_that_is_asked_for_answers_itself_or_not_at_all(
     await asyncio.to_thread(promote, repository, "mine", 2, server)
     first = await detector.contract("mine", "1")
     assert (first.version, first.exact) == ("1", True)
-    assert is_true(await detector.infer(first, PICTURE))
+    assert is_true(*await detector.infer(first, [PICTURE]))
     await asyncio.to_thread(promote, repository, "mine", 3, server)
     with pytest.raises(WindowFailedError, match="version 1"):
         await infer_for_ever(detector, first)
     await asyncio.to_thread(promote, repository, "mine", 3, server, (1,))
-    assert (await detector.infer(first, PICTURE)).version == "1"
+    assert (await detector.infer(first, [PICTURE]))[0].version == "1"
 
 
 async def test_an_accelerator_goes_on_and_off_while_it_infers_and_versions_keep_it(
@@ -175,7 +175,7 @@ async def test_the_live_version_is_so_after_a_restart_of_triton(
     await asyncio.to_thread(promote, repository, "mine", 2, server)
     await asyncio.to_thread(roll_back, repository, "mine", server)
     await asyncio.to_thread(stack.triton.restart)
-    assert is_true(await detector.infer(await detector.contract("mine"), PICTURE))
+    assert is_true(*await detector.infer(await detector.contract("mine"), [PICTURE]))
     assert (await detector.contract("mine")).version == "1"
 
 
@@ -194,8 +194,8 @@ async def test_a_version_that_triton_refuses_changes_nothing(
         shutil.rmtree(broken)
     assert {p: p.read_bytes() for p in sorted((repository / "mine").iterdir()) if p.is_file()} == before
     assert load(repository / "mine").live == int(contract.version)
-    assert is_true(await detector.infer(contract, PICTURE))
-    assert (await detector.infer(contract, PICTURE)).version == contract.version
+    assert is_true(*await detector.infer(contract, [PICTURE]))
+    assert (await detector.infer(contract, [PICTURE]))[0].version == contract.version
 
 
 def test_a_triton_that_serves_another_folder_is_not_believed(

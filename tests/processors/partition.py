@@ -47,10 +47,10 @@ class SquareDetector:
     async def contract(self, model: str, version: str = "") -> ModelContract:
         return msgspec.structs.replace(CONTRACT, name=model)
 
-    async def infer(self, contract: ModelContract, image: NDArray[np.uint8]) -> Inference:
+    async def infer(self, contract: ModelContract, images: Sequence[NDArray[np.uint8]]) -> list[Inference]:
         if contract.name == "lethal":
             raise KilledError
-        return Inference(find_square(image), contract.version)
+        return [Inference(find_square(image), contract.version) for image in images]
 
     async def scene(self, model: str) -> SceneContract:
         raise NotServedError(model)

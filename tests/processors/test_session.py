@@ -43,6 +43,16 @@ async def test_every_frame_has_its_detections_and_each_crossing_is_seen_once() -
     assert [row.count for row in walk.of(Flow) if isinstance(row, Flow)] == [2]
 
 
+@pytest.mark.parametrize("sample_fps", [None, 7.0])
+async def test_frames_that_came_together_are_asked_about_together_and_say_the_same(sample_fps: float | None) -> None:
+    records = numbered(clip(analysis=msgspec.structs.replace(ANALYSIS, sample_fps=sample_fps)))
+    alone = await Walk().run(records)
+    several = FakeDetector(msgspec.structs.replace(CONTRACT, batch=8), find_square)
+    together = await Walk(detector=several).run(records)
+    assert together.table() == alone.table()
+    assert several.calls < alone.detector.calls * 2 / 3
+
+
 async def test_results_come_in_presentation_order_although_b_frames_do_not() -> None:
     units = clip(preset="medium", bf="2")
     assert [unit.pts for unit in units] != sorted(unit.pts for unit in units)

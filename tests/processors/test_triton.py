@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from devstack.stack import Stack
 from processors.errors import WindowFailedError
-from processors.ports import Inference
+from processors.ports import Inference, ModelContract
 from processors.triton import TritonDetector
 from tests.devstack.models import write_model
 from tests.processors.models import write_detector
@@ -28,6 +28,12 @@ def grey(level: int) -> NDArray[np.uint8]:
 
 def brightness(answer: Inference) -> int:
     return round(float(answer.rows[0, 4]) * 255)
+
+
+async def seen(detector: TritonDetector, contract: ModelContract, image: NDArray[np.uint8]) -> Inference:
+    """By itself."""
+    (answer,) = await detector.infer(contract, [image])
+    return answer
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +62,25 @@ async def test_the_contract_is_read_from_triton(detector: TritonDetector) -> Non
 
 async def test_each_image_gets_its_own_answer_however_many_are_under_way(detector: TritonDetector) -> None:
     contract = await detector.contract("brightness")
-    answers = await asyncio.gather(*(detector.infer(contract, grey(level)) for level in range(0, 250, 10)))
+    answers = await asyncio.gather(*(seen(detector, contract, grey(level)) for level in range(0, 250, 10)))
     assert [brightness(answer) for answer in answers] == list(range(0, 250, 10))
+
+
+async def test_images_of_one_request_get_their_own_answers(detector: TritonDetector) -> None:
+    """Of few and of many in turns: a place in shared memory grows."""
+    contract = await detector.contract("brightness")
+    assert contract.batch >= 4
+    levels = [range(10, 20), range(30, 32), range(40, 44), range(50, 51), range(60, 63)] * 3
+    requests = [[grey(level) for level in some[: contract.batch]] for some in levels]
+    answers = await asyncio.gather(*(detector.infer(contract, images) for images in requests))
+    assert [[brightness(each) for each in several] for several in answers] == [
+        list(some[: contract.batch]) for some in levels
+    ]
 
 
 async def test_a_model_that_nobody_loaded_is_loaded(detector: TritonDetector) -> None:
     contract = await detector.contract("lazy")
-    assert (await detector.infer(contract, grey(51))).rows[0, 4] == pytest.approx(0.2)
+    assert (await seen(detector, contract, grey(51))).rows[0, 4] == pytest.approx(0.2)
 
 
 async def test_a_model_that_does_not_exist_fails_the_window(detector: TritonDetector) -> None:
@@ -81,7 +99,7 @@ async def test_a_model_of_another_shape_fails_the_window_and_says_what_is_wrong(
 async def test_an_image_of_the_wrong_shape_fails_the_window(detector: TritonDetector) -> None:
     contract = await detector.contract("brightness")
     with pytest.raises(WindowFailedError, match="shape"):
-        await detector.infer(contract, np.zeros((8, 8, 3), np.uint8))
+        await detector.infer(contract, [np.zeros((8, 8, 3), np.uint8)])
 
 
 async def test_who_asks_and_goes_away_does_not_hurt_triton(stack: Stack, detector: TritonDetector) -> None:
@@ -89,12 +107,12 @@ async def test_who_asks_and_goes_away_does_not_hurt_triton(stack: Stack, detecto
     contract = await detector.contract("brightness")
     process, moments = stack.triton.process.pid, random.Random(SEED)
     for level in range(600):
-        asking = [asyncio.create_task(detector.infer(contract, grey(level % 250))) for _ in range(4)]
+        asking = [asyncio.create_task(seen(detector, contract, grey(level % 250))) for _ in range(4)]
         await asyncio.sleep(moments.uniform(0.0, 0.008))
         for task in asking:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
-    assert brightness(await detector.infer(contract, grey(70))) == 70
+    assert brightness(await seen(detector, contract, grey(70))) == 70
     assert (stack.triton.process.pid, stack.triton.process.is_running()) == (process, True)
 
 
@@ -117,9 +135,9 @@ async def test_a_model_process_that_stands_still_is_left_for_a_new_one(stack: St
     """More askers than places for pictures, all of which are held by requests that get no answer."""
     detector = TritonDetector(stack.addresses.triton_grpc, shared_memory, slots=2, answer_seconds=1.0)
     contract = await detector.contract("brightness")
-    assert brightness(await detector.infer(contract, grey(70))) == 70
+    assert brightness(await seen(detector, contract, grey(70))) == 70
     with standing_still(stack) as stuck:
-        answers = await asyncio.gather(*(detector.infer(contract, grey(level)) for level in range(10, 70, 10)))
+        answers = await asyncio.gather(*(seen(detector, contract, grey(level)) for level in range(10, 70, 10)))
         assert [brightness(answer) for answer in answers] == [10, 20, 30, 40, 50, 60]
         assert set(stack.triton.stub_pids()) - stuck
     await detector.stop()
@@ -128,17 +146,17 @@ async def test_a_model_process_that_stands_still_is_left_for_a_new_one(stack: St
 
 async def test_a_killed_model_process_is_revived_and_nothing_is_lost(stack: Stack, detector: TritonDetector) -> None:
     contract = await detector.contract("brightness")
-    assert (await detector.infer(contract, grey(10))).rows.shape == (2, 6)
+    assert (await seen(detector, contract, grey(10))).rows.shape == (2, 6)
     for pid in stack.triton.stub_pids():
         os.kill(pid, signal.SIGKILL)
-    answers = await asyncio.gather(*(detector.infer(contract, grey(level)) for level in (20, 30, 40)))
+    answers = await asyncio.gather(*(seen(detector, contract, grey(level)) for level in (20, 30, 40)))
     assert [brightness(answer) for answer in answers] == [20, 30, 40]
 
 
 async def test_a_triton_that_comes_back_is_waited_for(stack: Stack, detector: TritonDetector) -> None:
     contract = await detector.contract("brightness")
     stack.triton.kill()
-    asking = asyncio.create_task(detector.infer(contract, grey(90)))
+    asking = asyncio.create_task(seen(detector, contract, grey(90)))
     await asyncio.sleep(1)
     assert not asking.done()
     assert not detector.healthy

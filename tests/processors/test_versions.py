@@ -68,7 +68,7 @@ async def test_a_version_that_nobody_serves_ends_looking_again_instead_of_failin
         await detector.contract("square", "2")
     contract = msgspec.structs.replace(CONTRACT, version="2", exact=True)
     with pytest.raises(VersionGoneError, match="version 2 of model square"):
-        await detector.infer(contract, np.zeros((64, 96, 3), np.uint8))
+        await detector.infer(contract, [np.zeros((64, 96, 3), np.uint8)])
     with pytest.raises(NotServedError, match="model other"):
         await detector.contract("other")
 

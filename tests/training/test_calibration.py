@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.stats import binom
 
-from training.inspection.calibration import CalibrationError, calibrate, upper_bound
+from training.inspection.calibration import CalibrationError, allowed, calibrate, upper_bound
+from training.inspection.levelling import level
 
 
 @pytest.mark.parametrize(
@@ -61,3 +63,36 @@ def test_what_cannot_be_promised_is_refused(required: float, confidence: float) 
 def test_counts_that_cannot_be_are_refused(misses: int, count: int) -> None:
     with pytest.raises(CalibrationError, match="cannot be"):
         upper_bound(misses, count)
+
+
+def scores(
+    rng: np.random.Generator, clumsy: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """A screen and a locator that both tell parts apart; the locator misses the share `clumsy` of the defective."""
+    defective = np.arange(4000) % 2 == 0
+    screen, locator = (rng.normal(np.where(defective, 4.0, -4.0), 1.5) for _ in range(2))
+    blind = defective & (rng.random(4000) < clumsy)
+    return screen, np.where(blind, locator - 5, locator), defective
+
+
+def test_a_locator_that_misses_more_is_asked_less() -> None:
+    rng = np.random.default_rng(5)
+    sharp, clumsy = (level(*scores(rng, share), 0.003) for share in (0.0, 0.02))
+    assert clumsy.shift > sharp.shift
+    for each in (sharp, clumsy):
+        assert each.missed <= 0.003
+        assert each.alarms <= 1 - each.passed
+
+
+def test_no_shift_lets_notably_more_parts_pass() -> None:
+    screen, locator, defective = scores(np.random.default_rng(6), 0.01)
+    chosen = level(screen, locator, defective, 0.003)
+    for shift in np.arange(-8, 8.01, 0.5):
+        together = np.minimum(screen, locator + shift)
+        threshold = np.sort(together[defective])[int(0.003 * defective.sum())]
+        assert (screen[~defective] < threshold).mean() <= chosen.passed + 0.0051
+
+
+def test_how_many_may_be_missed() -> None:
+    assert [allowed(count, 0.005) for count in (100, 598, 1400, 2800)] == [-1, 0, 2, 7]
+    assert upper_bound(7, 2800) <= 0.005 < upper_bound(8, 2800)

@@ -44,16 +44,16 @@ async def test_the_next_version_answers_without_a_restart(here: Path, server: st
     detector, picture = TritonDetector(server, shared_memory=False), np.zeros((64, 64, 3), np.uint8)
     try:
         before = await detector.contract("parts")
-        assert (await detector.infer(before, picture)).version == "1"
+        assert (await detector.infer(before, [picture]))[0].version == "1"
         asked = order(here / "pictures", seed=2)
         done = await asyncio.to_thread(
             run, asked, here / "models", here / "work", TritonServer(server), Listener(), False
         )
         assert (done.version, done.promotion.server) == (2, f"live in Triton at {server}")
-        assert (await detector.infer(before, picture)).version == "1"
+        assert (await detector.infer(before, [picture]))[0].version == "1"
         while (contract := await detector.contract("parts")).version == "1":
-            await detector.infer(contract, picture)
-        assert (await detector.infer(contract, picture)).version == "2"
+            await detector.infer(contract, [picture])
+        assert (await detector.infer(contract, [picture]))[0].version == "2"
     finally:
         await detector.stop()
 

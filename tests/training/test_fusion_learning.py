@@ -1,10 +1,13 @@
 # ruff: noqa: E402 - what needs PyTorch can only be imported after asking for it
 """Training the fusion of space and time, without training for long. Needs the extra `train`."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` (PyTorch) isn't installed")
@@ -13,10 +16,10 @@ from tests.training.stopping import check_that_stopping_changes_nothing
 from training.contract import ModelError
 from training.fusion.activity import ACTIVITIES
 from training.fusion.backbone import backbone, channels_of, small
-from training.fusion.clip_set import FPS, HEIGHT, PAD, WIDTH, ClipSet, Rendering, clip_set
+from training.fusion.clip_set import FPS, HEIGHT, PAD, WIDTH, ClipSet, Rendering, clip, clip_set
 from training.fusion.contract import OUTPUTS, Served
 from training.fusion.features import Features, features
-from training.fusion.int8 import picture_feeds, quantized
+from training.fusion.int8 import picture_feeds, quantized, resnet_of, spread
 from training.fusion.lesson import RUN, PictureLesson, RunLesson
 from training.fusion.network import STATE, Fusion, Head, PictureNetwork
 from training.fusion.onnx_graph import resnet_to_onnx, to_onnx
@@ -128,5 +131,34 @@ def test_int8_takes_the_resnet_and_nothing_else(layers: Any, clips: ClipSet) -> 
             assert weights_in_int8 == node.name.startswith("resnet/"), node.name
     assert variant.ByteSize() < 0.7 * graph.ByteSize()
     assert not any(node.op_type == "Cast" for node in variant.graph.node)
+    for alone in (resnet_of(graph), resnet_of(variant)):
+        assert [one.name for one in alone.graph.input] == ["image"]
+        kinds = {node.op_type for node in alone.graph.node}
+        assert "Conv" in kinds
+        assert not kinds & {"Concat", "Tanh", "Softmax"}
     slow, quick = (session(model.SerializeToString()).run(None, feeds[2])[0] for model in (graph, variant))
     np.testing.assert_allclose(quick, slow, atol=0.05)
+
+
+def test_int8_runs_every_convolution_of_the_resnet_in_integers(layers: Any, clips: ClipSet, tmp_path: Path) -> None:
+    """The first one too, where pixels have another scale than calibration saw: dark ones, whose brightest is 100."""
+    dark = np.minimum(np.array(clips.pixels[0, :4]), 100)
+    graph = resnet_to_onnx(layers)
+    variant = quantized(graph, [{"image": picture[None]} for picture in dark], "quick")
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3
+    quick = onnxruntime.InferenceSession(variant.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    kinds = Counter(node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node)
+    assert kinds["QLinearConv"] == sum(node.op_type == "Conv" for node in graph.graph.node)
+    assert not kinds["Conv"]
+    wanted, got = (
+        np.asarray(run.run(None, {"image": dark[:1]})[0]) for run in (session(graph.SerializeToString()), quick)
+    )
+    assert float(((got - wanted) ** 2).sum() / (wanted**2).sum()) < 1e-3
+
+
+def test_pictures_to_calibrate_on_come_from_all_scenes() -> None:
+    found = spread(Rendering(5, 3, 4), 2)
+    for picture, (scene, at) in zip(found, ((0, 0), (1, 2)), strict=True):
+        np.testing.assert_array_equal(picture, list(clip(5, scene, at + 1))[at][0])

@@ -68,6 +68,12 @@ def test_the_same_seed_gives_the_same_weights_also_after_a_stop(tmp_path: Path, 
     assert weights(straight) != weights(trainer_of(samples))
 
 
+def test_a_lesson_of_another_variation_is_another_lesson(samples: SampleSet) -> None:
+    told = [DetectionLesson(samples, (32, 64), variation).sha256 for variation in (1.0, 0.5, 1.5)]
+    assert len(set(told)) == 3
+    assert told[0] == DetectionLesson(samples, (32, 64)).sha256
+
+
 @pytest.mark.timeout(60)
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path, samples: SampleSet) -> None:
     trainer_of(samples).save(tmp_path / "a.pt")
@@ -191,6 +197,20 @@ def test_augmentation_moves_boxes_with_their_objects() -> None:
         np.testing.assert_allclose(changed.boxes[0], extent, atol=4)
         checked += 1
     assert checked >= 15
+
+
+def test_more_variation_moves_sizes_and_colours_further() -> None:
+    spreads, levels = [], []
+    for variation in (0.0, 1.0, 2.0):
+        seen = [augment(sample(seed), np.random.default_rng(seed), (64, 96), variation) for seed in range(60)]
+        boxes = [each.boxes[0] for each in seen if len(each.boxes)]
+        whole = [b for b in boxes if (b[:2] > 0).all() and b[2] < 96 and b[3] < 64]
+        assert len(whole) > 5
+        spreads.append(np.ptp([b[2] - b[0] for b in whole]))
+        levels.append(np.std([np.median(each.pixels) for each in seen]))
+    assert spreads[0] == pytest.approx(0, abs=1e-4), "cut and mirrored only"
+    assert spreads[0] < spreads[1] < spreads[2]
+    assert levels[0] < levels[1] < levels[2]
 
 
 def test_an_unfinished_set_of_samples_is_not_read(tmp_path: Path) -> None:

@@ -58,11 +58,11 @@ def learn(prepared: Prepared, work: Path, record: Record, audience: Audience) ->
     trainer = trainer_of(prepared)
     validation = prepared.part(prepared.new, "validation")
     every, steps = prepared.order.every, prepared.basis.steps
-    looks = {min(steps, every * max(1, round(steps * i / _LOOKS / every))) for i in range(1, _LOOKS)} | {steps}
+    wanted = looks(steps, every)
 
     def look(step: int) -> None:
         nonlocal record
-        if step in looks and step not in record.judged:
+        if step in wanted and step not in record.judged:
             figure = evaluate(served(trainer.average, prepared), validation).map50
             record = msgspec.structs.replace(record, judged={**record.judged, step: figure})
             write_record(work, record)
@@ -73,6 +73,11 @@ def learn(prepared: Prepared, work: Path, record: Record, audience: Audience) ->
     except CheckpointError as error:
         raise RunError(f"{error}; --anew begins again") from None
     return trainer, record
+
+
+def looks(steps: int, every: int) -> set[int]:
+    """The steps behind which one looks; the last is among them."""
+    return {min(steps, every * max(1, round(steps * i / _LOOKS / every))) for i in range(1, _LOOKS)} | {steps}
 
 
 def served(network: JunctionYolo, prepared: Prepared) -> ServedModel:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from training.course.hyperparameters import Hyperparameters
+
 
 class Order(Struct, frozen=True):
     """Sizes are (width, height) in pixels. None: chosen by what there is."""
@@ -24,6 +26,8 @@ class Order(Struct, frozen=True):
     steps: int | None = None
     batch: int = 16
     peak_rate: float | None = None
+    recipe: Hyperparameters | None = None
+    """None: the usual one; of the peak rate, `peak_rate` is the last word"""
     seed: int = 1
     threads: int = 2
     every: int = 25

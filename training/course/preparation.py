@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from training.contract import Detector, ModelError, Suppression
+from training.course.hyperparameters import USUAL, USUAL_ON, Hyperparameters
 from training.course.labelled import PAD, Labelled, read_labelled, samples_of, size_for
 from training.course.order import Order
 from training.course.record import Basis
@@ -29,10 +30,8 @@ from training.trainer import Recipe, Trainer
 FLOAT_GRAPH: Final = "float32.onnx"
 """beside a version that is served in INT8: what it was made of"""
 _STEPS, _STEPS_ON = 1500, 600
-_RATE, _RATE_ON = 2e-3, 5e-4
 _WARMUP, _WARMUP_ON = 100, 20
-_DECAY, _DECAY_ON = 0.995, 0.98
-"""all of these from nothing, and from a model; none by the number of steps, which may change on the way"""
+"""both from nothing, and from a model; not by the number of steps, which may change on the way"""
 _MEASURED: Final = 64
 """pictures over which a rebuilt network's norms are measured"""
 
@@ -82,6 +81,7 @@ def prepare(order: Order, repository: Path, work: Path) -> Prepared:
         raise ModelError(f"a size of {size[0]}x{size[1]}: multiples of 32 from 64 to 2048 are wanted")
     if stored is not None:
         check_version(stored, _detector(order.name, classes, size))
+    recipe = order.recipe or usual(start)
     basis = Basis(
         data=new.sha256,
         size=size,
@@ -91,33 +91,43 @@ def prepare(order: Order, repository: Path, work: Path) -> Prepared:
         rehearse_share=order.rehearse_share if old else 0.0,
         steps=order.steps or (_STEPS_ON if start else _STEPS),
         batch=order.batch,
-        peak_rate=order.peak_rate or (_RATE_ON if start else _RATE),
+        peak_rate=order.peak_rate or recipe.peak_rate,
         seed=order.seed,
         threads=order.threads,
+        weight_decay=recipe.weight_decay,
+        plain_share=recipe.plain_share,
+        average_decay=order.recipe.average_decay if order.recipe else None,
+        variation=recipe.variation,
     )
     return Prepared(order, new, old, start, classes, size, basis, work / "samples")
+
+
+def usual(start: Start | None) -> Hyperparameters:
+    return USUAL_ON if start else USUAL
 
 
 def trainer_of(prepared: Prepared) -> Trainer:
     """At its first step."""
     basis = prepared.basis
+    decay = basis.average_decay
     recipe = Recipe(
         seed=basis.seed,
         steps=basis.steps,
         batch=basis.batch,
         peak_rate=basis.peak_rate,
+        weight_decay=basis.weight_decay,
         warmup_steps=_WARMUP_ON if prepared.start else _WARMUP,
-        plain_share=0.1,
-        average_decay=_DECAY_ON if prepared.start else _DECAY,
+        plain_share=basis.plain_share,
+        average_decay=usual(prepared.start).average_decay if decay is None else decay,
     )
     crop = crop_for(*basis.size)
     learnt = prepared.part(prepared.new, "train")
-    new = DetectionLesson(learnt, crop)
+    new = DetectionLesson(learnt, crop, basis.variation)
     lesson: DetectionLesson | Rehearsal = new
     shown = _some(learnt)
     if prepared.old is not None:
         known = prepared.part(prepared.old, "train")
-        lesson = Rehearsal(new, DetectionLesson(known, crop), basis.rehearse_share)
+        lesson = Rehearsal(new, DetectionLesson(known, crop, basis.variation), basis.rehearse_share)
         shown = np.concatenate([shown, _some(known)])
 
     def network() -> JunctionYolo:

@@ -32,6 +32,11 @@ class Basis(Struct, frozen=True):
     peak_rate: float
     seed: int
     threads: int
+    weight_decay: float = 0.02
+    plain_share: float = 0.1
+    average_decay: float | None = None
+    """None: what is usual from nothing, or from a model"""
+    variation: float = 1.0
 
 
 class Record(Struct, frozen=True):
@@ -84,11 +89,14 @@ def forget(work: Path) -> None:
 def check_basis(work: Path, found: Basis, wanted: Basis) -> None:
     """Raises RunError where a checkpoint was made from something else: going on from it would be neither. Only the end
     may be another; the card then says which were planned."""
-    differing = [name for name in Basis.__struct_fields__ if getattr(found, name) != getattr(wanted, name)]
-    fields = [name for name in differing if name != "steps"]
-    if fields:
-        named = ", ".join(f"{name.replace('_', ' ')} ({_pair(found, wanted, name)})" for name in fields)
+    if named := differences(found, msgspec.structs.replace(wanted, steps=found.steps)):
         raise RunError(f"{work} holds an unfinished training that differs in {named}; --anew begins again")
+
+
+def differences(found: Basis, wanted: Basis) -> str:
+    """The fields that differ, each with both values; empty where none does."""
+    fields = [name for name in Basis.__struct_fields__ if getattr(found, name) != getattr(wanted, name)]
+    return ", ".join(f"{name.replace('_', ' ')} ({_pair(found, wanted, name)})" for name in fields)
 
 
 def _pair(found: Basis, wanted: Basis, name: str) -> str:

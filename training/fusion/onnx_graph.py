@@ -20,7 +20,7 @@ from training.fusion.network import COLUMNS, KEPT, ROWS, STATE, CellLstm, Fusion
 from training.graph_builder import GraphBuilder
 
 OPSET, _IR = 17, 8
-RESNET = "resnet/"
+RESNET, HEAD = "resnet/", "head/"
 
 
 def to_onnx(network: Fusion, served: Served) -> ModelProto:
@@ -30,10 +30,10 @@ def to_onnx(network: Fusion, served: Served) -> ModelProto:
     network = network.eval()
     with torch.no_grad():
         before, resnet, features = _features(network.backbone)
-        head = GraphBuilder(OPSET, "head/")
+        head = GraphBuilder(OPSET, HEAD)
         outputs = _head(head, network.head, features)
     for made, name in zip(outputs, OUTPUTS, strict=True):
-        head.nodes.append(helper.make_node("Identity", [made], [name], name=f"head/{name}"))
+        head.nodes.append(helper.make_node("Identity", [made], [name], name=f"{HEAD}{name}"))
     shapes = served.shapes
     kinds = dict.fromkeys(shapes, TensorProto.FLOAT) | {"image": TensorProto.UINT8}
     return _model(
@@ -50,8 +50,8 @@ def resnet_to_onnx(layers: nn.Module) -> ModelProto:
     with torch.no_grad():
         before, resnet, features = _features(layers)
         channels = layers(torch.zeros(1, 3, HEIGHT, WIDTH)).shape[1]
-    end = GraphBuilder(OPSET, "head/")
-    end.nodes.append(helper.make_node("Identity", [features], ["features"], name="head/features"))
+    end = GraphBuilder(OPSET, HEAD)
+    end.nodes.append(helper.make_node("Identity", [features], ["features"], name=f"{HEAD}features"))
     return _model(
         "resnet",
         (before, resnet, end),

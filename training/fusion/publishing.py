@@ -1,6 +1,6 @@
 # mypy: allow-untyped-decorators
 # (torch is an extra: where it is missing, its types are unknown)
-"""From checkpoints to served models: export, judgement, INT8, cards and curves, all or nothing per model."""
+"""From checkpoints to a served model, and from that to its INT8 variant: export, judgement, cards and curves."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -12,19 +12,20 @@ from msgspec import Struct
 from onnx import ModelProto
 
 from training.contract import ModelError
-from training.curves import CURVES, Curve, drawn, losses
+from training.curves import CURVES, drawn, losses
 from training.fusion.activity import ACTIVITIES
 from training.fusion.backbone import channels_of, small
 from training.fusion.clip_set import FPS, HEIGHT, PAD, WIDTH, Rendering, clip_set
 from training.fusion.contract import OUTPUTS, Served, config_text
-from training.fusion.int8 import picture_feeds, quantized, speed
+from training.fusion.int8 import picture_feeds, quantized, resnet_of, speed, spread
 from training.fusion.judging import Floats, Step, gain, scores, watch
 from training.fusion.network import STATE, Fusion, Head, PictureNetwork
 from training.fusion.onnx_graph import resnet_to_onnx, to_onnx
 from training.fusion.report import Int8Report, Report, Speed
-from training.model_card import own_card
-from training.model_repository import store_files
+from training.model_card import own_card, read_card
+from training.model_repository import CARD, GRAPH, store_files
 from training.provenance import commit_of
+from training.raw_network import read_model
 from training.trainer import to_tensor
 from training.trial import session
 
@@ -44,8 +45,7 @@ class Sets(Struct, frozen=True):
 
 
 def publish(work: Path, repository: Path, sets: Sets, backbone: str) -> Report:
-    """Writes both variants. Raises OSError without checkpoints, ModelError for an INT8 variant that loses too much or
-    is slower; the model in float32 is written then all the same."""
+    """Writes the model in float32. Raises OSError without checkpoints."""
     states = {part: torch.load(work / f"{part}.pt", weights_only=True) for part in ("backbone", "fusion", "baseline")}
     pictures = PictureNetwork(backbone)
     pictures.load_state_dict(states["backbone"]["average"])
@@ -70,7 +70,7 @@ def publish(work: Path, repository: Path, sets: Sets, backbone: str) -> Report:
         gain=gain(truth, said, alone),
     )
     facts: dict[str, Any] = {
-        "commit": commit_of(Path(__file__).parents[1]),
+        "commit": _commit(),
         "backbone": backbone,
         "recipes": {part: state["recipe"] for part, state in states.items()},
         "steps": {part: state["step"] for part, state in states.items()},
@@ -84,9 +84,46 @@ def publish(work: Path, repository: Path, sets: Sets, backbone: str) -> Report:
         "result": report,
     }
     curves = {part: losses(state["curve"])["state"] for part, state in states.items()}
-    _store(repository, served, graph, facts, curves)
-    variant, quick = _int8(graph, layers, work, sets, truth, said)
-    _store(repository, _served(INT8), variant, {**facts, "quantization": quick}, curves)
+    _store(repository, served, graph, facts, drawn(NAME, curves))
+    return report
+
+
+def publish_int8(work: Path, repository: Path, sets: Sets) -> Int8Report:
+    """Writes the INT8 variant of the model that is published, calibrated on what that has learnt from, judged on what
+    it was. Raises ModelError where there is none, and for a variant that loses too much or is slower."""
+    folder = repository / NAME
+    try:
+        facts, curves = read_card(folder / CARD).facts, (folder / "1" / CURVES).read_bytes()
+    except (OSError, msgspec.DecodeError) as error:
+        raise ModelError(f"{folder} holds no published model: {error}") from None
+    graph = read_model(folder / "1" / GRAPH)
+    feeds = picture_feeds(spread(sets.learning, _CALIBRATED), STATE)
+    variant = quantized(graph, feeds, INT8)
+    judged = clip_set(sets.judging, work)
+    before, after = (watch(of_graph(each), judged, STATE) for each in (graph, variant))
+    truth = np.asarray(judged.states).astype(np.int64)
+    seen = picture_feeds(np.array(judged.pixels[:, -1]), STATE)
+    pictures = [{"image": feed["image"]} for feed in seen]
+
+    def by_chance(width: int, blocks: int) -> Speed:
+        alone = resnet_to_onnx(small(width, blocks))
+        return speed(alone, quantized(alone, pictures[:8], "resnet-int8"), pictures)
+
+    found = scores(truth, after)
+    report = Int8Report(
+        calibration_pictures=len(feeds),
+        scores=found,
+        lost=round(scores(truth, before).accuracy - found.accuracy, 4),
+        agreement=round(float((after == before).mean()), 4),
+        resnet=speed(resnet_of(graph), resnet_of(variant), pictures),
+        whole=speed(graph, variant, seen),
+        bytes_before=graph.ByteSize(),
+        bytes_after=variant.ByteSize(),
+        sizes={f"{width}x{blocks}": by_chance(width, blocks) for width, blocks in _SIZES},
+    )
+    if report.lost > MOST_LOST or report.whole.times_faster < 1:
+        raise ModelError(f"INT8 is not published: {msgspec.to_builtins(report)}")
+    _store(repository, _served(INT8), variant, {**facts, "quantization": report, "quantized_by": _commit()}, curves)
     return report
 
 
@@ -111,47 +148,16 @@ def of_network(network: Fusion) -> Step:
     return typed
 
 
+def _commit() -> str:
+    return commit_of(Path(__file__).parents[1])
+
+
 def _served(name: str) -> Served:
     return Served(name, HEIGHT, WIDTH, ACTIVITIES, FPS, PAD, STATE)
 
 
-def _int8(
-    graph: ModelProto, layers: torch.nn.Module, work: Path, sets: Sets, truth: Any, said: Any
-) -> tuple[ModelProto, Int8Report]:
-    """Calibrated on what it has learnt from, judged on what both are."""
-    learnt = clip_set(sets.learning, work).pixels
-    flat = learnt.reshape(-1, *learnt.shape[2:])
-    feeds = picture_feeds(np.array(flat[:: len(flat) // _CALIBRATED][:_CALIBRATED]), STATE)
-    variant = quantized(graph, feeds, INT8)
-    after = watch(of_graph(variant), clip_set(sets.judging, work), STATE)
-    pictures = [{"image": feed["image"]} for feed in feeds]
-
-    def resnet(those: torch.nn.Module) -> Speed:
-        alone = resnet_to_onnx(those)
-        return speed(alone, quantized(alone, pictures[:8], "resnet-int8"), pictures[0])
-
-    judged = scores(truth, after)
-    quick = Int8Report(
-        calibration_pictures=len(feeds),
-        scores=judged,
-        lost=round(scores(truth, said).accuracy - judged.accuracy, 4),
-        agreement=round(float((after == said).mean()), 4),
-        resnet=resnet(layers),
-        whole=speed(graph, variant, feeds[0]),
-        bytes_before=graph.ByteSize(),
-        bytes_after=variant.ByteSize(),
-        sizes={f"{width}x{blocks}": resnet(small(width, blocks)) for width, blocks in _SIZES},
-    )
-    if quick.lost > MOST_LOST or quick.whole.times_faster < 1:
-        raise ModelError(f"INT8 is not published: {msgspec.to_builtins(quick)}")
-    return variant, quick
-
-
-def _store(
-    repository: Path, served: Served, graph: ModelProto, facts: dict[str, Any], curves: dict[str, Curve]
-) -> None:
+def _store(repository: Path, served: Served, graph: ModelProto, facts: dict[str, Any], curves: bytes) -> None:
     raw = graph.SerializeToString(deterministic=True)
     family = "fusion" if served.name == NAME else "fusion-int8"
     card = own_card(served.name, family, "training/train_fusion.py", raw, facts)
-    drawing = drawn(served.name, curves)
-    store_files(repository, raw, config_text(served), card, True, {f"1/{CURVES}": drawing})
+    store_files(repository, raw, config_text(served), card, True, {f"1/{CURVES}": curves})

@@ -44,9 +44,15 @@ def calibrate(defective: NDArray[np.floating], required: float, confidence: floa
     needed = math.ceil(math.log(1 - confidence) / math.log(1 - required))
     if count < needed:
         raise CalibrationError(f"{count} defective parts cannot prove a miss rate of {required:g}: {needed} are needed")
-    allowed = 0
-    while upper_bound(allowed + 1, count, confidence) <= required:
-        allowed += 1
-    threshold = float(np.sort(defective)[allowed])
+    below = allowed(count, required, confidence)
+    threshold = float(np.sort(defective)[below])
     misses = int((defective < threshold).sum())
-    return Calibration(threshold, misses, count, upper_bound(allowed, count, confidence), confidence, required)
+    return Calibration(threshold, misses, count, upper_bound(below, count, confidence), confidence, required)
+
+
+def allowed(count: int, required: float, confidence: float = 0.95) -> int:
+    """How many of `count` parts may be missed while the upper bound stays within `required`; -1: not even none."""
+    below = -1
+    while below + 1 < count and upper_bound(below + 1, count, confidence) <= required:
+        below += 1
+    return below

@@ -11,9 +11,10 @@ from msgspec import Struct
 
 from training.curves import CURVES, drawn, losses
 from training.inspection.answers import Answers, ask, background_difference, milliseconds
-from training.inspection.calibration import Calibration, calibrate
+from training.inspection.calibration import Calibration, allowed, calibrate
 from training.inspection.contract import INPUT, Role, Served, config_text
 from training.inspection.judging import Rates, Report, cascade_rates, found_by_kind, localisation, rates
+from training.inspection.levelling import Level, level
 from training.inspection.network import Locator, Screen
 from training.inspection.onnx_graph import to_onnx
 from training.inspection.part_set import PartSet, Rendering, part_set
@@ -26,13 +27,15 @@ from training.trial import session
 NAMES: Final[dict[Role, str]] = {"screen": "inspection-screen", "locator": "inspection-locator"}
 _SIZES: Final = (0.1, 0.15, 0.2, 0.3)
 _PER_SIZE: Final = 60
-_LEVELLED: Final = 400
+_AT_ONCE: Final = 20
 
 
 class Sets(Struct, frozen=True):
-    """The parts that were learnt from, those that the threshold is chosen on, and those that it is judged on."""
+    """The parts that were learnt from, those that the networks are levelled on, those that the threshold is chosen on,
+    and those that it is judged on."""
 
     learning: Rendering
+    levelling: Rendering
     calibration: Rendering
     judging: Rendering
     anywhere: Rendering
@@ -47,7 +50,8 @@ def publish(work: Path, repository: Path, sets: Sets, miss_rate: float) -> Repor
     states = {role: torch.load(work / f"{role}.pt", weights_only=True) for role in networks}
     for role, network in networks.items():
         network.load_state_dict(states[role]["average"])
-    shift = _level(networks, part_set(sets.learning, work))
+    share = max(0, allowed(sets.calibration.count, miss_rate)) / sets.calibration.count
+    levelled = _level(networks, part_set(sets.levelling, work), share)
     graphs = {
         role: to_onnx(network, Served(NAMES[role], role, 0.0)).SerializeToString(deterministic=True)
         for role, network in networks.items()
@@ -83,7 +87,7 @@ def publish(work: Path, repository: Path, sets: Sets, miss_rate: float) -> Repor
             "learnt_from_sha256": states[role]["data"],
             "calibrated_on": {"rendering": sets.calibration, "sha256": parts.sha256, "simulator": parts.commit},
             "judged_on": {"rendering": sets.judging, "sha256": judged.sha256, "simulator": judged.commit},
-            "locator_shift": shift,
+            "levelled_on": {"rendering": sets.levelling, "result": levelled},
             "calibration": calibration,
             "result": report,
         }
@@ -95,23 +99,20 @@ def publish(work: Path, repository: Path, sets: Sets, miss_rate: float) -> Repor
 
 
 @torch.no_grad()
-def _level(networks: dict[Role, torch.nn.Module], parts: PartSet) -> float:
-    """Shifts the locator's logits so that one in fifty of the defective parts that were learnt from falls below the
-    same level in both networks: one threshold then asks as much of either. Known before any part is calibrated on.
-    """
-    chosen = np.flatnonzero(parts.defective)[:_LEVELLED]
-    scores: dict[Role, list[float]] = {role: [] for role in networks}
+def _level(networks: dict[Role, torch.nn.Module], parts: PartSet, missed: float) -> Level:
+    """Shifts the locator's logits. It is known before any part is calibrated on, so that the promise stays one."""
+    worst: dict[Role, list[float]] = {role: [] for role in networks}
     for role, network in networks.items():
         network.eval()
-        for start in range(0, len(chosen), 20):
-            pixels = np.ascontiguousarray(parts.pixels[chosen[start : start + 20]])
-            scores[role] += network(to_tensor(pixels)).amax(dim=(1, 2)).tolist()
-    shift = round(float(np.quantile(scores["screen"], 0.02) - np.quantile(scores["locator"], 0.02)), 3)
+        for start in range(0, len(parts), _AT_ONCE):
+            pixels = np.array(parts.pixels[start : start + _AT_ONCE])
+            worst[role] += network(to_tensor(pixels)).amax(dim=(1, 2)).tolist()
+    chosen = level(np.array(worst["screen"]), np.array(worst["locator"]), parts.defective, missed)
     locator = networks["locator"]
     assert isinstance(locator, Locator)
     assert locator.head.bias is not None
-    locator.head.bias += shift
-    return shift
+    locator.head.bias += chosen.shift
+    return chosen
 
 
 def _report(

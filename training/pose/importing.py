@@ -15,10 +15,10 @@ from training.families.family import Canvas, RawOutput
 from training.graph_builder import GraphBuilder
 from training.model_card import foreign_card
 from training.model_repository import check_free
-from training.pose import openpose
+from training.pose import movenet, openpose
 from training.pose.contract import INPUT, Answers, PoseModel, ServedPose
 from training.pose.repository import store
-from training.raw_network import RawNetwork, prepare, read_model
+from training.raw_network import CHANNELS_FIRST, CHANNELS_LAST, Layout, RawNetwork, prepare, read_model
 
 _MAX_BATCH: Final = 8
 _PICTURES: Final = 3
@@ -28,6 +28,7 @@ class PoseFamily(Struct, frozen=True):
     """One way of exporting a pose network. Pixels go in as they are, 0 to 255, in this order of channels."""
 
     name: str
+    layout: Layout
     letterbox: Letterbox
     pad: int
     channels: Literal["rgb", "bgr"]
@@ -37,7 +38,16 @@ class PoseFamily(Struct, frozen=True):
 
 
 POSE_FAMILIES: Final = {
-    "openpose18": PoseFamily("openpose18", "top_left", 114, "bgr", "links", openpose.ROWS, openpose.append_people)
+    each.name: each
+    for each in (
+        PoseFamily(
+            "openpose18", CHANNELS_FIRST, "top_left", 114, "bgr", "links", openpose.ROWS, openpose.append_people
+        ),
+        PoseFamily("movenet", CHANNELS_LAST, "center", 0, "rgb", "people", 1, movenet.append_one),
+        PoseFamily(
+            "movenet-multipose", CHANNELS_LAST, "center", 0, "rgb", "people", movenet.MOST, movenet.append_several
+        ),
+    )
 }
 
 
@@ -64,7 +74,7 @@ def import_pose(
         chosen = POSE_FAMILIES[family]
     except KeyError:
         raise ModelError(f"no pose family {family!r}; there are {', '.join(POSE_FAMILIES)}") from None
-    served = wrap(prepare(read_model(file), size), chosen, name, letterbox, pad)
+    served = wrap(prepare(read_model(file), size, chosen.layout), chosen, name, letterbox, pad)
     notes = [] if served.model.max_batch_size > 1 else ["one picture at a time: its norms or its exporter tie it"]
     notes.append(_prove(served))
     graph = served.graph.SerializeToString(deterministic=True)
@@ -89,10 +99,10 @@ def wrap(
         max_batch_size=_MAX_BATCH if batches else 1,
     )
     before = GraphBuilder(network.opset, "served/before/")
-    pixels = before.op("Transpose", INPUT, perm=[0, 3, 1, 2])
+    pixels = before.op("Transpose", INPUT, perm=[0, 3, 1, 2]) if family.layout is CHANNELS_FIRST else INPUT
     if family.channels == "bgr":
-        pixels = before.op("Gather", pixels, before.ints(2, 1, 0), axis=1)
-    values = before.cast(pixels, TensorProto.FLOAT)
+        pixels = before.op("Gather", pixels, before.ints(2, 1, 0), axis=family.layout.channels)
+    values = before.cast(pixels, network.kind)
     before.nodes.append(helper.make_node("Identity", [values], [network.input], name="served/before/network_input"))
     after = GraphBuilder(network.opset, "served/after/")
     for output, tensor in family.append(after, network.outputs, Canvas(network.width, network.height)).items():

@@ -114,8 +114,9 @@ def _links(b: GraphBuilder, maps: str, peaks: str, size: tuple[int, int], stride
         values = b.op("GatherElements", b.reshape(field, 0, count, rows * columns), index, axis=2)
         agreement.append(b.op("Mul", b.reshape(values, 0, count, ROWS, ROWS, samples), unit))
     along_limb = b.op("Add", *agreement)
-    mean = _mean(b, along_limb, samples)
-    agreeing = _mean(b, b.cast(b.op("Greater", along_limb, b.floats(decoding.least)), TensorProto.FLOAT), samples)
+    mean = b.mean_over(along_limb, 4, samples)
+    agrees = b.cast(b.op("Greater", along_limb, b.floats(decoding.least)), TensorProto.FLOAT)
+    agreeing = b.mean_over(agrees, 4, samples)
     # longer than half the picture: ever less likely one limb
     far = b.op(
         "Min",
@@ -126,11 +127,3 @@ def _links(b: GraphBuilder, maps: str, peaks: str, size: tuple[int, int], stride
     enough = b.cast(b.op("Greater", agreeing, b.floats(decoding.agreeing - 1e-4)), TensorProto.FLOAT)
     strength = b.op("Mul", strength, b.reshape(enough, 0, count, ROWS, ROWS))
     return b.op("Max", strength, b.floats(0.0))
-
-
-def _mean(b: GraphBuilder, values: str, samples: int) -> str:
-    """Over the last axis, added in a fixed order: a reduction may be split differently when the batch grows."""
-    total = b.cut(values, 4, 0, 1)
-    for k in range(1, samples):
-        total = b.op("Add", total, b.cut(values, 4, k, k + 1))
-    return b.op("Mul", total, b.floats(1 / samples))

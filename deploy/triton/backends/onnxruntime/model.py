@@ -3,7 +3,7 @@
 Triton finds it by its folder's name (`backend: "onnxruntime"`). Any number of inputs and outputs; `instance_group
 count` makes one process per instance; parameters `intra_op_thread_count` (1) and `inter_op_thread_count` (1) as in the
 C++ backend. Accelerators that want a GPU are passed over, with a line in the log: the network runs in float32, as it
-is. Requests that the dynamic batcher hands over together run one after the other: on a CPU a joint batch is no faster,
+is. What comes together, in a request or from the dynamic batcher, runs row by row: on a CPU a joint batch is no faster,
 the memory of the largest one stays, and its company would have a say in a result.
 
 A model that can't be served is refused when it is loaded, with what is wrong in the message: missing or corrupt
@@ -91,7 +91,7 @@ class TritonPythonModel:
             raise pb.TritonModelException(f"{where}: {path.name} is not a usable ONNX model: {error}") from error
         if accelerators := _gpu_accelerators(config):
             pb.Logger.log_warn(f"{where}: no GPU here, so without {', '.join(accelerators)}: float32 on the CPU")
-        batched = config.get("max_batch_size", 0) > 0
+        self._batched = batched = config.get("max_batch_size", 0) > 0
         declared = [tensor["name"] for tensor in config["input"]]
         wrong = _differences(config["input"], self._session.get_inputs(), batched)
         wrong += _differences(config["output"], self._session.get_outputs(), batched)
@@ -109,6 +109,17 @@ class TritonPythonModel:
         """One response per request; a bad one fails alone."""
         return [self._answer(request) for request in requests]
 
+    def _run(self, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        counts = {len(array) for array in feeds.values()} if self._batched else {1}
+        if counts == {1} or len(counts) > 1:  # rows that don't pair up are the session's to refuse
+            values: list[np.ndarray] = self._session.run(self._outputs, feeds)
+            return values
+        rows = [
+            self._session.run(self._outputs, {name: array[row : row + 1] for name, array in feeds.items()})
+            for row in range(*counts)
+        ]
+        return [np.concatenate(values) for values in zip(*rows, strict=True)]
+
     def _feeds(self, request: Any) -> dict[str, np.ndarray]:
         return {name: pb.get_input_tensor_by_name(request, name).as_numpy() for name in self._inputs}
 
@@ -118,7 +129,7 @@ class TritonPythonModel:
 
     def _answer(self, request: Any) -> Any:
         try:
-            values = self._session.run(self._outputs, self._feeds(request))
+            values = self._run(self._feeds(request))
         except Exception as error:
             return pb.InferenceResponse(error=pb.TritonError(str(error), pb.TritonError.INVALID_ARG))
         return self._response(request, dict(zip(self._outputs, values, strict=True)))

@@ -70,8 +70,8 @@ class TwoStreams(nn.Module):
 
 
 def eased(flows: Tensor) -> Tensor:
-    """Flow as it is kept, and its means over all STEPS and over the older half, from which noise is gone: signed square
-    roots of pixels, for what passes close to the camera is ten times as fast as what is to be found."""
+    """Flow as it is kept, and its means over all STEPS and over the older half, in which there is less noise: signed
+    square roots of pixels, for what passes close to the camera is ten times as fast as what is to be found."""
     means = [part.unflatten(1, (-1, 2)).mean(dim=1) for part in (flows, flows[:, STEPS:])]
     all_of_them = torch.cat([flows, *means], dim=1)
     return all_of_them.sign() * torch.sqrt(all_of_them.abs() * SCALE)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from processors.chain import STATE_VERSION, Chain, ChainState
 from processors.decoding import GopReader, Prepared
 from processors.errors import WindowFailedError
-from processors.ports import Detector, FullPace, ModelContract, Pace, Publisher, SceneContract
+from processors.ports import Detector, FullPace, Inference, ModelContract, Pace, Publisher, SceneContract
 from processors.probation import Probation
 from processors.stepping import (
     Answer,
@@ -235,12 +235,15 @@ class CameraSession:
         for _ in images:
             await self._slots.acquire()
         request = asyncio.create_task(self._ports.detector.infer(contract, images))
-        request.add_done_callback(lambda _: self._free(len(images)))
+        request.add_done_callback(lambda request: self._answered(request, len(images)))
         return [Answer(request, place) for place in range(len(images))]
 
-    def _free(self, slots: int) -> None:
-        for _ in range(slots):
+    def _answered(self, request: asyncio.Task[list[Inference]], images: int) -> None:
+        for _ in range(images):
             self._slots.release()
+        if not request.cancelled():
+            # who would ask may be gone by now
+            request.exception()
 
     def _asked(self, frame: Prepared) -> ModelContract:
         assert self._contract is not None

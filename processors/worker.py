@@ -216,7 +216,10 @@ class CameraWorker:
             self._progress[key[0]].ended(key[1])
 
     async def _drop(self, key: tuple[Partition, str]) -> None:
-        running = self._sessions.pop(key)
+        running = self._sessions.pop(key, None)
+        if running is None:
+            # its source has ended while another session was waited for
+            return
         running.task.cancel()
         await asyncio.gather(running.task, return_exceptions=True)
 

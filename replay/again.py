@@ -138,13 +138,15 @@ async def look_again(
                 return begin is None and not cold and not (await compared(offset)).differences
 
             async def goes_on(offset: int) -> bool:
+                # never ahead of the live worker: what it says later of the same frames would stand beside what is
+                # found here, and replace it
+                if live and offset >= max(live):
+                    return False
                 if offset <= stretch:
                     return True
                 if offset in live:
                     return not met(offset)
-                if await same(offset):
-                    return False
-                return not live or offset < max(live)
+                return not await same(offset)
 
             following = goes_on if follow and change is None else None
             pace = Pace(speed, from_ns) if speed is not None else None

@@ -35,7 +35,12 @@ async def backfill(bootstrap: str, detector: Detector, window: FailedWindow, thr
         span = await asyncio.to_thread(_span, bootstrap, window)
         if isinstance(span, int):
             return await _publish_left(bootstrap, msgspec.structs.replace(window, last_offset=span))
-        if window.attempt == 0 and await asyncio.to_thread(_done, bootstrap, span):
+        entry = await asyncio.to_thread(_entry, bootstrap, span)
+        if entry is None:
+            # the live worker is still at it, or not there yet
+            return await _publish_left(bootstrap, _later(window))
+        if window.attempt == 0 and entry.revision > 0 and not entry.shed:
+            # the look at an earlier window has gone on through this one
             return None
         again = await look_again(
             bootstrap, detector, window.camera, span.from_ns, span.to_ns,
@@ -73,8 +78,7 @@ def _span(bootstrap: str, window: FailedWindow) -> Span | int:
 
 def behind(window: FailedWindow, again: Again) -> FailedWindow:
     """What is left while the live worker goes on with a state that has not seen what `again` has."""
-    reason = f"{SHED}the live state behind it is not met yet"
-    left = msgspec.structs.replace(window, attempt=window.attempt + 1, reason=reason, shed=True)
+    left = _later(window)
     if not again.state:
         return left
     return msgspec.structs.replace(left, last_offset=again.end_offset, state=again.state, state_version=STATE_VERSION)
@@ -99,16 +103,17 @@ def _begin(window: FailedWindow) -> Checkpoint | None:
     )
 
 
-def _done(bootstrap: str, span: Span) -> bool:
-    """The look at an earlier window has gone on through this one."""
-    entries = published(bootstrap, span, span.keyframe_offset + 1, (LEDGER.name,)).values()
-    return any(
-        isinstance(entry, AnalysisLedger)
-        and entry.keyframe_offset == span.keyframe_offset
-        and entry.revision > 0
-        and not entry.shed
-        for entry in entries
-    )
+def _later(window: FailedWindow) -> FailedWindow:
+    reason = f"{SHED}the live state behind it is not met yet"
+    return msgspec.structs.replace(window, attempt=window.attempt + 1, reason=reason, shed=True)
+
+
+def _entry(bootstrap: str, span: Span) -> AnalysisLedger | None:
+    """The newest of the span's GOP: none before the live worker has done with it."""
+    for entry in published(bootstrap, span, span.keyframe_offset + 1, (LEDGER.name,)).values():
+        if isinstance(entry, AnalysisLedger) and entry.keyframe_offset == span.keyframe_offset:
+            return entry
+    return None
 
 
 async def _publish_left(bootstrap: str, window: FailedWindow) -> FailedWindow:

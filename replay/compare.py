@@ -58,14 +58,15 @@ def compare(before: Mapping[Key, Outcome], after: Mapping[Key, Outcome]) -> Comp
 def revisions(comparison: Comparison) -> list[Outcome]:
     """What has to be published so that the newest revisions are what looking again has found.
 
-    What is new gets revision 0, as if it had been there at once; what replaces something gets the next revision. A lost
-    event or a lost crossing is published once more, retracted; lost detections become an empty frame. What a
-    worker once said of a GOP stays said.
+    A worker says everything at revision 0, and what it says late or once more, after a crash, must not replace what
+    was found here: what is new gets revision 1, what replaces something the next one. A lost event or a lost crossing
+    is published once more, retracted; lost detections become an empty frame. What a worker once said of a GOP stays
+    said.
     """
     found: list[Outcome] = []
     for difference in comparison.differences:
         if difference.after is not None:
-            revision = 0 if difference.before is None else difference.before.revision + 1
+            revision = 1 if difference.before is None else difference.before.revision + 1
             found.append(msgspec.structs.replace(difference.after, revision=revision))
         elif difference.before is not None and not isinstance(difference.before, AnalysisLedger):
             found.append(_taken_back(difference.before))

@@ -1,7 +1,9 @@
 """What a process says of itself, and that nobody waits for whoever should hear it."""
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import msgspec
 import pytest
@@ -15,6 +17,8 @@ from runtime.config import Settings
 from runtime.heartbeat import ALIVE_SECONDS, REDIS_KEY, Heart
 from schemas.messages import Heartbeat
 from schemas.topics import HEARTBEATS
+
+Found = TypeVar("Found")
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -32,12 +36,16 @@ def _heard(stack: Stack, process: str) -> list[Heartbeat]:
     return [beat for beat in beats if beat.process == process]
 
 
+def _until(found: Callable[[], Found]) -> Found:
+    """How long it takes is the machine's affair, and the test's limit."""
+    while not (there := found()):
+        time.sleep(0.1)
+    return there
+
+
 async def _lives(heart: Heart, stack: Stack) -> Heartbeat:
-    """Until it is heard: how long that takes is the machine's affair."""
     heart.start()
-    while not (heard := await asyncio.to_thread(_heard, stack, heart.process)):
-        await asyncio.sleep(0.1)
-    return heard[0]
+    return (await asyncio.to_thread(_until, lambda: _heard(stack, heart.process)))[0]
 
 
 def test_it_is_heard_on_the_topic_and_in_redis_and_gone_at_the_end(stack: Stack) -> None:
@@ -48,11 +56,10 @@ def test_it_is_heard_on_the_topic_and_in_redis_and_gone_at_the_end(stack: Stack)
         heart = Heart(settings, "tester", lambda: ["b", "a"], lambda: {"shed_level": 2})
         beat = await _lives(heart, stack)
         key = REDIS_KEY.format(process=heart.process)
-        while not await asyncio.to_thread(there.exists, key):
-            await asyncio.sleep(0.1)
-        found = await asyncio.to_thread(there.get, key), await asyncio.to_thread(there.ttl, key)
+        value = await asyncio.to_thread(_until, lambda: there.get(key))
+        ttl = await asyncio.to_thread(there.ttl, key)
         await heart.stop()
-        return beat, *found
+        return beat, value, ttl
 
     beat, value, ttl = asyncio.run(life())
     assert (beat.role, beat.cameras, beat.details) == ("tester", ("a", "b"), {"shed_level": 2})

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from training.fusion.report import Int8Report
 from training.fusion.report import Report as FusionReport
-from training.hard_clips.gain import ALL
+from training.hard_clips.gain import ALL, Compared
 from training.inspection.judging import Report
 from training.model_card import ModelCard
 from training.pose.judging import PoseReport
@@ -94,27 +94,24 @@ def _detector(facts: Facts, quick: Facts) -> dict[str, Any]:
 
 def _temporal(facts: Facts, quick: Facts) -> dict[str, Any]:
     report = msgspec.json.decode(facts["result"], type=TemporalReport)
-    value, baseline = report.parts[ALL].map50
-    return {
-        "judged_on": f"{report.parts[ALL].pictures} pictures made hard",
-        "metric": "mAP50",
-        "value": value,
-        "baseline": baseline,
-        "baseline_is": "single pictures",
-        "float32_ms": report.milliseconds[0],
-    }
+    told = _of_hard_clips(report.parts[ALL], "made hard", "single pictures")
+    return {**told, "float32_ms": report.milliseconds[0]}
 
 
 def _two_streams(facts: Facts, quick: Facts) -> dict[str, Any]:
     report = msgspec.json.decode(facts["result"], type=TwoStreamsReport)
-    value, baseline = report.parts[OCCLUDED].map50
+    told = _of_hard_clips(report.parts[OCCLUDED], "with hidden objects", "appearance alone")
+    return {**told, "float32_ms": report.milliseconds[0]}
+
+
+def _of_hard_clips(part: Compared, which: str, baseline_is: str) -> dict[str, Any]:
+    value, baseline = part.map50
     return {
-        "judged_on": f"{report.parts[OCCLUDED].pictures} pictures with hidden objects",
+        "judged_on": f"{part.pictures} pictures {which}",
         "metric": "mAP50",
         "value": value,
         "baseline": baseline,
-        "baseline_is": "appearance alone",
-        "float32_ms": report.milliseconds[0],
+        "baseline_is": baseline_is,
     }
 
 

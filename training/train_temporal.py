@@ -16,10 +16,11 @@ from training.audience import Terminal
 from training.hard_clips.clip_set import Rendering, clip_set
 from training.hard_clips.eyes import bundled_eyes
 from training.hard_clips.features import features
+from training.hard_clips.sets import Sets
 from training.practice import practise
 from training.temporal.lesson import RunLesson
 from training.temporal.network import Temporal
-from training.temporal.publishing import PARTS, Sets
+from training.temporal.publishing import PARTS
 from training.temporal.publishing import publish as published
 from training.trainer import Recipe, Trainer
 

@@ -16,12 +16,13 @@ from training.audience import Terminal
 from training.hard_clips.clip_set import Rendering, clip_set
 from training.hard_clips.eyes import bundled_eyes
 from training.hard_clips.features import features
+from training.hard_clips.sets import Sets
 from training.practice import practise_in_turns
 from training.trainer import Recipe, Trainer
 from training.two_streams.flows import flows
 from training.two_streams.lesson import PictureLesson
 from training.two_streams.network import ENLARGED, TwoStreams
-from training.two_streams.publishing import PARTS, Sets
+from training.two_streams.publishing import PARTS
 from training.two_streams.publishing import publish as published
 
 SETS = Sets(learning=Rendering(700, 160), draws=2, judging=Rendering(7100, 48))

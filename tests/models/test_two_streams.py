@@ -6,20 +6,18 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import onnx
 import pytest
 import tritonclient.grpc as triton
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
 from simulator.actors import LABELS
-from tests.models import asking
+from tests.models import asking, hard_clips
 from tests.models.asking import Feed
 from training.contract import ModelError
 from training.hard_clips.clip_set import FPS, HEIGHT, SHOWN, WIDTH, clip
-from training.hard_clips.gain import ALL
 from training.hard_clips.hardship import harden
-from training.model_card import digest, read_card
+from training.model_card import read_card
 from training.model_repository import load
 from training.trial import session
 from training.two_streams.contract import INPUTS, OUTPUTS, Served, config_text, parse_config
@@ -55,15 +53,7 @@ def test_config_graph_and_card_agree(served: Served) -> None:
     assert (served.height, served.width, served.fps, served.labels) == (HEIGHT, WIDTH, FPS, LABELS)
     assert served.flow == (HEIGHT // GRID, WIDTH // GRID, 2 * STEPS)
     assert (HOME / "config.pbtxt").read_text() == config_text(served)
-    card = read_card(HOME / "card.json")
-    assert card.served_sha256 == digest(HOME / "1" / "model.onnx")
-    assert card.licence == "Apache-2.0"
-    assert {"recipes", "learnt_from", "judged_on", "features", "result", "commit"} <= set(card.facts)
-    assert (HOME / "1" / "model.onnx").stat().st_size < 2_500_000
-    graph = onnx.load(HOME / "1" / "model.onnx").graph
-    shapes = {value.name: value.type.tensor_type.shape.dim for value in (*graph.input, *graph.output)}
-    assert tuple(shapes) == INPUTS + OUTPUTS
-    assert {key: tuple(d.dim_value for d in dims)[1:] for key, dims in shapes.items()} == served.shapes
+    hard_clips.agree(HOME, INPUTS + OUTPUTS, served.shapes, 2_500_000)
 
 
 def test_it_is_no_detector_that_sees_a_picture_alone() -> None:
@@ -74,23 +64,11 @@ def test_it_is_no_detector_that_sees_a_picture_alone() -> None:
 def test_the_cards_figures_fit_together() -> None:
     facts = read_card(HOME / "card.json").facts
     result = msgspec.json.decode(facts["result"], type=Report)
-    learnt, judged = (msgspec.json.decode(facts[name])["rendering"]["seed"] for name in ("learnt_from", "judged_on"))
-    assert abs(learnt - judged) > 1000, "seeds far apart"
+    hard_clips.fit(facts, result.parts, result.by_class)
     recipes = msgspec.json.decode(facts["recipes"])
     assert recipes["two-streams"] == recipes["baseline"], "learnt alike"
-    everything = result.parts[ALL]
-    for name, part in result.parts.items():
-        assert part.pictures <= everything.pictures, name
-        assert part.objects <= everything.objects, name
-        first, second = part.map50
-        rounded = 1e-4 * (1 + first / second) / second
-        assert part.gain50.share == pytest.approx(first / second - 1, abs=rounded + 1e-4), name
-        assert part.gain50.low <= part.gain50.high, name
-        assert all(more >= less for more, less in zip(part.map50, part.map50_95, strict=True)), name
     assert result.parts[HIDDEN].pictures == result.parts[OCCLUDED].pictures
     assert result.parts[HIDDEN].objects < result.parts[OCCLUDED].objects
-    means = np.mean(list(result.by_class.values()), axis=0)
-    assert tuple(means) == pytest.approx(everything.map50_95, abs=2e-4)
 
 
 def test_cameras_in_one_batch_do_not_touch_each_other(watched: list[Feed]) -> None:

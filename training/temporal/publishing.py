@@ -2,25 +2,24 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx
 import torch
-from msgspec import Struct
 from numpy.typing import NDArray
 from onnx import ModelProto
 
 from simulator.actors import LABELS
 from training.curves import CURVES, curves_of, drawn
-from training.hard_clips.clip_set import FPS, HEIGHT, PAD, WIDTH, Rendering, clip_set
+from training.hard_clips.clip_set import FPS, HEIGHT, PAD, WIDTH, clip_set
 from training.hard_clips.eyes import bundled_eyes
 from training.hard_clips.features import hardened
 from training.hard_clips.gain import ALL
 from training.hard_clips.judging import Floats, Step, by_class, compared, judged, watch
-from training.model_card import digest, own_card
+from training.hard_clips.sets import Sets, facts_of
+from training.model_card import own_card
 from training.model_repository import store_files
-from training.provenance import commit_of, practice_of
 from training.temporal.contract import OUTPUTS, Served, config_text
 from training.temporal.network import MEMORY, Temporal
 from training.temporal.onnx_graph import SUPPRESSION, to_onnx
@@ -30,14 +29,6 @@ from training.trial import milliseconds, session
 NAME: Final = "junction-temporal"
 FAMILY: Final = "temporal"
 PARTS: Final = ("temporal", "baseline")
-
-
-class Sets(Struct, frozen=True):
-    """The clips that were learnt from, each with so many draws of hardships, and those that it is judged on."""
-
-    learning: Rendering
-    draws: int
-    judging: Rendering
 
 
 def served(name: str = NAME) -> Served:
@@ -66,17 +57,9 @@ def publish(work: Path, repository: Path, sets: Sets, detector: Path) -> Report:
         milliseconds=(_milliseconds(graphs["temporal"], picture), _milliseconds(graphs["baseline"], picture)),
         bytes=len(raw),
     )
-    facts: dict[str, Any] = {
-        "commit": commit_of(Path(__file__).parents[1]),
-        **practice_of(states),
+    facts = {
+        **facts_of(states, sets, clips, detector),
         "parameters": sum(p.numel() for p in (*eyes.parameters(), *Temporal().parameters())),
-        "learnt_from": {
-            "rendering": sets.learning,
-            "draws": sets.draws,
-            "sha256": {part: state["data"] for part, state in states.items()},
-        },
-        "judged_on": {"rendering": sets.judging, "sha256": clips.sha256, "simulator": clips.commit},
-        "features": {"frozen": "stages of junction-yolo up to stride 16", "sha256": digest(detector)},
         "result": report,
     }
     card = own_card(NAME, FAMILY, "training/train_temporal.py", raw, facts)

@@ -3,24 +3,23 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import onnx
 import torch
-from msgspec import Struct
 from onnx import ModelProto
 
 from simulator.actors import LABELS
 from training.curves import CURVES, curves_of, drawn
-from training.hard_clips.clip_set import FPS, HEIGHT, PAD, WIDTH, Rendering, clip_set
+from training.hard_clips.clip_set import FPS, HEIGHT, PAD, WIDTH, clip_set
 from training.hard_clips.eyes import bundled_eyes
 from training.hard_clips.features import hardened
 from training.hard_clips.gain import ALL
 from training.hard_clips.judging import Floats, Judged, by_class, compared, judged, of_hidden, precisions, tabled
-from training.model_card import digest, own_card
+from training.hard_clips.sets import Sets, facts_of
+from training.model_card import own_card
 from training.model_repository import store_files
-from training.provenance import commit_of, practice_of
 from training.trial import milliseconds, session
 from training.two_streams.contract import OUTPUTS, Served, config_text
 from training.two_streams.flows import watched
@@ -34,14 +33,6 @@ FAMILY: Final = "two-streams"
 PARTS: Final = ("two-streams", "baseline")
 Answers: TypeAlias = Callable[[Pixels, Flow], Floats]
 """pictures [N, H, W, 3] and what is known of their cameras [N, *FLOW] to rows [N, K, 6]"""
-
-
-class Sets(Struct, frozen=True):
-    """The clips that were learnt from, each with so many draws of hardships, and those that it is judged on."""
-
-    learning: Rendering
-    draws: int
-    judging: Rendering
 
 
 def served(name: str = NAME) -> Served:
@@ -62,17 +53,9 @@ def publish(work: Path, repository: Path, sets: Sets, detector: Path) -> Report:
     both = of_graph(graphs[PARTS[0]])
     raw = graphs[PARTS[0]].SerializeToString(deterministic=True)
     report = compare(hard, both, of_graph(graphs[PARTS[1]]), len(raw))
-    facts: dict[str, Any] = {
-        "commit": commit_of(Path(__file__).parents[1]),
-        **practice_of(states),
+    facts = {
+        **facts_of(states, sets, clips, detector),
         "parameters": sum(p.numel() for p in (*eyes.parameters(), *TwoStreams().parameters())),
-        "learnt_from": {
-            "rendering": sets.learning,
-            "draws": sets.draws,
-            "sha256": {part: state["data"] for part, state in states.items()},
-        },
-        "judged_on": {"rendering": sets.judging, "sha256": clips.sha256, "simulator": clips.commit},
-        "features": {"frozen": "stages of junction-yolo up to stride 16", "sha256": digest(detector)},
         "result": report,
     }
     card = own_card(NAME, FAMILY, "training/train_two_streams.py", raw, facts)

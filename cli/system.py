@@ -101,8 +101,9 @@ class System:
         mounts: Mapping[str, Mount] | None = None,
         extra: Mapping[str, str] | None = None,
         brokers: int = 1,
+        lasting: bool = False,
     ) -> None:
-        self.stack = Stack(directory, servers, model_repository, models, brokers, mounts=mounts)
+        self.stack = Stack(directory, servers, model_repository, models, brokers, mounts=mounts, lasting=lasting)
         self.processes = Processes(self.stack, roles, extra)
 
     @property

@@ -31,7 +31,8 @@ class Stack:
     `directory` keeps data and logs (without it: a temporary one, removed at the end); `models` of `model_repository`
     (without it: the bundled and the imported ones) are loaded by Triton; `ports` fixes ports by name (`kafka`,
     `triton-http`, `triton-grpc`, `triton-metrics`, `redis`, `influxdb`, `rtsp`, `rtmp`, `prometheus`), all others are
-    free ones; `mounts` are the cameras of service `rtsp`. Further services, our own processes among them, are added
+    free ones; `mounts` are the cameras of service `rtsp`; a `lasting` stack costs more in its first minutes and less
+    after them. Further services, our own processes among them, are added
     with `start` while it runs. Entering raises ServiceError when a server isn't installed or does not become ready;
     whatever had been started is stopped before.
     """
@@ -46,6 +47,7 @@ class Stack:
         ports: Mapping[str, int] | None = None,
         mounts: Mapping[str, Mount] | None = None,
         cache: Path | None = None,
+        lasting: bool = False,
     ) -> None:
         self._makers: dict[str, Callable[[], Sequence[Service]]] = {
             "kafka": self._kafka,
@@ -62,6 +64,7 @@ class Stack:
         self._repository, self._models = model_repository, tuple(models)
         self._brokers, self._ports = brokers, dict(ports or {})
         self._mounts = dict(mounts or {})
+        self._lasting = lasting
         self._cache = cache or cache_directory()
         self._given_directory, self._directory = directory, directory
         self._services: dict[str, Service] = {}
@@ -180,6 +183,8 @@ class Stack:
     def _kafka(self) -> list[Broker]:
         jars = self._found(kafka_install.jar_folder(self._cache), "Kafka")
         brokers = cluster(self.directory, jars, self._brokers, self._ports.get("kafka"))
+        for broker in brokers:
+            broker.lasting = self._lasting
         self._set(kafka_bootstrap=",".join(broker.address for broker in brokers))
         return brokers
 

@@ -50,6 +50,7 @@ class StackSpec(msgspec.Struct, frozen=True):
             self.brokers,
             self.ports,
             cache=Path(self.cache),
+            lasting=True,
         )
 
 

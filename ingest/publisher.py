@@ -28,18 +28,13 @@ _NEWEST_MS: int = HOUR_MS // 2
 """half of what Apache Kafka allows by default"""
 
 
-def bounded_producer(bootstrap: str, client_id: str, linger_ms: int = 0, **overrides: Any) -> Producer:
-    """A producer that never gives up on a message by itself and never holds more than a set amount.
-
-    `linger_ms`: with two or three frames to a request everything from here to the detector has less to do for each
-    (docs/adr/0011-linger.md).
-    """
+def bounded_producer(bootstrap: str, client_id: str, **overrides: Any) -> Producer:
+    """A producer that never gives up on a message by itself and never holds more than a set amount."""
     return kafka.producer(
         bootstrap,
         client_id,
         **{
             "delivery.timeout.ms": 0,
-            "linger.ms": linger_ms,
             "queue.buffering.max.kbytes": _BUFFER_KBYTES,
             "queue.buffering.max.messages": 20_000,
             "reconnect.backoff.max.ms": 2_000,
@@ -50,15 +45,22 @@ def bounded_producer(bootstrap: str, client_id: str, linger_ms: int = 0, **overr
 
 
 class Publisher:
-    """Two threads: one hands records to the producer, one serves the producer's callbacks."""
+    """Two threads: one hands records to the producer, one serves the producer's callbacks.
 
-    def __init__(self, producer: Producer, limits: Limits) -> None:
+    With two or three frames to a request, and all cameras' at the same time, everything from here to the detector has
+    less to do for each (docs/adr/0011-linger.md).
+    """
+
+    def __init__(self, producer: Producer, limits: Limits, together_ms: int = 0) -> None:
+        """`together_ms`: what has come leaves at its multiples on the wall clock, sooner where much has; 0: at once."""
         self._producer = producer
         self._limits = limits
         self._log = logger("publisher")
         self._lanes: dict[GopQueue, _Lane] = {}
         self._lock = threading.Lock()
+        self._together = together_ms / 1000
         self._work = threading.Event()
+        self._much = threading.Event()
         self._ready: dict[GopQueue, None] = {}
         self._tombstones: deque[tuple[str, bytes]] = deque()
         self._stopping = threading.Event()
@@ -80,6 +82,8 @@ class Publisher:
         """The queue may have something to send."""
         with self._lock:
             self._ready[queue] = None
+        if queue.waiting >= _BATCH:
+            self._much.set()
         self._work.set()
 
     def add(
@@ -109,6 +113,7 @@ class Publisher:
         timer = threading.Timer(self._limits.flush_seconds, deadline.set)
         timer.start()
         while not deadline.is_set() and not self._all_idle() and not self.failure:
+            self._much.set()
             self._work.set()
             deadline.wait(0.05)
         abandoned = 0
@@ -121,6 +126,7 @@ class Publisher:
                 queue.abandon("shutdown")
         timer.cancel()
         self._stopping.set()
+        self._much.set()
         self._work.set()
         for thread in self._threads:
             thread.join(5)
@@ -139,7 +145,9 @@ class Publisher:
     def _send_all(self) -> None:
         try:
             while not self._stopping.is_set():
-                self._work.wait(1.0)
+                if self._work.wait(1.0) and self._together:
+                    self._much.wait(self._together - time.time() % self._together)
+                    self._much.clear()
                 self._work.clear()
                 while self._tombstones:
                     self._produce(*self._tombstones.popleft(), None, [], None, None)

@@ -240,5 +240,5 @@ class Service:
 def build_service(settings: Settings, limits: Limits | None = None, producer: Producer | None = None) -> Service:
     """The composition root. Nothing is contacted before `run`."""
     limits = limits or Limits()
-    producer = producer or bounded_producer(settings.kafka, "rewatch-ingest", settings.linger_ms)
-    return Service(settings, limits, Publisher(producer, limits))
+    producer = producer or bounded_producer(settings.kafka, "rewatch-ingest")
+    return Service(settings, limits, Publisher(producer, limits, settings.linger_ms))

@@ -18,7 +18,7 @@ class Settings(BaseSettings):
 
     kafka: str = Field("127.0.0.1:9092", description="bootstrap servers, comma-separated")
     linger_ms: int = Field(
-        100, ge=0, le=1000, description="how long access units wait to travel together; results a fifth of it"
+        130, ge=0, le=1000, description="how long access units wait to travel together; results a fifth of it"
     )
     replication_factor: int = Field(1, ge=1, description="of the topics that this process creates")
     triton: str = Field("127.0.0.1:8001", description="gRPC address of Triton")

@@ -16,9 +16,9 @@ from devstack.service import Service
 _MIB = 1024 * 1024
 #: a keyframe of a 4K camera is larger than Kafka's default of 1 MiB
 MESSAGE_MAX_BYTES = 16 * _MIB
-#: For a small machine: the second compiler works for minutes and takes as much CPU as a broker of a few cameras, which
-#: its code would make somewhat faster.
-_SMALL = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+#: The second compiler works for minutes and takes as much CPU meanwhile as a broker of a few cameras; after four its
+#: code has begun to earn that back.
+_FIRST_COMPILER_ONLY = "-XX:TieredStopAtLevel=1"
 
 
 class Broker(Service):
@@ -28,6 +28,8 @@ class Broker(Service):
     grace = 20.0
     #: a start that writes the archive of classes at its end, for all later ones to read
     recording = False
+    #: it is to run for longer than some minutes
+    lasting = False
 
     def __init__(self, directory: Path, jars: Path, port: int, node: int, voters: Mapping[int, int]) -> None:
         """`voters`: node id to controller port of every broker, this one included."""
@@ -110,7 +112,8 @@ class Broker(Service):
         }
 
     def command(self) -> Sequence[str]:
-        java = ["java", "-Xms64m", "-Xmx512m", *_SMALL, "-XX:+ExitOnOutOfMemoryError"]
+        compilers = [] if self.lasting else [_FIRST_COMPILER_ONLY]
+        java = ["java", "-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", *compilers, "-XX:+ExitOnOutOfMemoryError"]
         log4j = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.yaml')}"
         classes = ":".join(str(jar) for jar in sorted(self._jars.glob("*.jar")))
         # Parsed classes from a file: half the CPU seconds of a start. Java ignores an archive that doesn't fit.

@@ -15,10 +15,10 @@ from tests.ingest.memory_producer import MemoryProducer
 
 
 class Rig:
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, together_ms: int = 0) -> None:
         self.limits = limits or Limits(backoff_seconds=(0.05, 0.2), flush_seconds=0.5)
         self.producer = MemoryProducer()
-        self.publisher = Publisher(self.producer, self.limits)  # type: ignore[arg-type]
+        self.publisher = Publisher(self.producer, self.limits, together_ms)  # type: ignore[arg-type]
         self.publisher.start()
         self.cameras: list[Camera] = []
 

@@ -1,5 +1,6 @@
 """What becomes of an access unit that Kafka does not take."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,29 @@ def test_a_producer_that_is_full_is_waited_for(clip: Path) -> None:
         rig.producer.online = True
         wait_until(lambda: bool(rig.ends()), 30)
         assert len(rig.units()) == 60
+    finally:
+        rig.close()
+
+
+def test_all_cameras_access_units_leave_together(clip: Path, tmp_path: Path) -> None:
+    """Long before their time: because much has come of one, or because it is the end."""
+    short = write_clip(tmp_path / "short.mp4", pictures=10, gop=10)
+    rig = Rig(together_ms=10**9)
+
+    def sent(camera: str) -> int:
+        return sum(unit.camera == camera for unit in rig.units())
+
+    try:
+        few = rig.camera(str(short), "few", pace="max")
+        wait_until(lambda: few.waiting == 10)
+        time.sleep(0.1)
+        assert rig.units() == []
+        rig.camera(str(clip), "much", pace="max")
+        wait_until(lambda: sent("few") == 10 and sent("much") > 0)
+        late = rig.camera(str(short), "late", pace="max")
+        wait_until(lambda: late.waiting == 10 or sent("late") == 10)
+        assert rig.publisher.stop() == 0
+        assert (sent("late"), sent("much")) == (10, 60)
     finally:
         rig.close()
 

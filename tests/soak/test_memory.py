@@ -34,7 +34,7 @@ def test_memory_stays_flat_with_two_cameras() -> None:
     rendered = clips(VIEWS, 60, (1280, 720), 15, lambda _: None)
     mounts = {f"/{clip.view.camera}": Mount(clip.path) for clip in rendered}
     samples: dict[str, list[int]] = {}
-    with System(None, SERVERS, ROLES, (MODEL,), mounts=mounts) as system:
+    with System(None, SERVERS, ROLES, (MODEL,), mounts=mounts, lasting=True) as system:
         bootstrap = system.addresses.kafka_bootstrap
         write_cameras(
             bootstrap,

@@ -53,9 +53,17 @@ def time_of(message: Outcome) -> int:
 
 
 def lies_in(message: Outcome, span: Span) -> bool:
-    """It speaks of something in the span or behind it; of a flow row's minute the end is enough."""
+    """It comes out of the span's GOPs or of later ones; where the span begins within a GOP, it speaks of its time: of a
+    flow row's minute the end is enough.
+
+    Where the GOP itself is the beginning, time would not do: a minute's row comes out of the first frame behind it,
+    which may be that keyframe, and pictures that are shown before a keyframe may come after it."""
+    if keyframe_of(message) < span.keyframe_offset:
+        return False
+    if span.from_ns <= span.keyframe_ns:
+        return True
     if isinstance(message, Flow):
-        return message.minute_ns + _MINUTE_NS > span.from_ns and keyframe_of(message) >= span.keyframe_offset
+        return message.minute_ns + _MINUTE_NS > span.from_ns
     return message.captured_ns >= span.from_ns
 
 
@@ -103,7 +111,7 @@ def doubtful(bootstrap: str, span: Span) -> int:
     while first_ns - MEMORY_NS < low_ns:
         low_ns = first_ns - max(MEMORY_NS, span.from_ns - first_ns)
         stamped_ms = span.stamped_ms - (span.from_ns - low_ns) // 1_000_000
-        before = msgspec.structs.replace(span, keyframe_offset=0, from_ns=low_ns, stamped_ms=stamped_ms)
+        before = msgspec.structs.replace(span, keyframe_offset=0, keyframe_ns=0, from_ns=low_ns, stamped_ms=stamped_ms)
         for entry in published(bootstrap, before, first, (LEDGER.name,)).values():
             if isinstance(entry, AnalysisLedger) and (entry.revision > 0 or entry.shed):
                 first, first_ns = min(first, entry.keyframe_offset), min(first_ns, entry.captured_ns)

@@ -37,10 +37,10 @@ def stack() -> Iterator[Stack]:
         yield running
 
 
-def until(holds: Callable[[], bool], seconds: float, what: str) -> None:
+def until(holds: Callable[[], bool], seconds: float, what: str, why: Callable[[], object] = str) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, f"{what}: {why()}"
         time.sleep(1)
 
 
@@ -140,7 +140,10 @@ def test_what_was_shed_is_backfilled_to_the_byte_and_behind_it_too(stack: Stack)
         time.sleep(10)
         return False
 
-    until(equal, 420, "the tables do not become those of a run that left nothing out")
+    def why() -> object:
+        return [[*states(bootstrap, camera)][-3:] for camera in CAMERAS], [one.differences[:6] for one in compared]
+
+    until(equal, 420, "the tables do not become those of a run that left nothing out", why)
     counted = [comparison.same for comparison in compared]
     assert all(same["Detections"] >= (SECONDS - 1) * FPS and same["Event"] > 0 and same["Flow"] > 0 for same in counted)
     after = newest(entries(stack))

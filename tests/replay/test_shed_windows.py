@@ -26,8 +26,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[2]
 CAMERAS = ("shed-a", "shed-b")
-SECONDS = 26
-BURST = 14
+SECONDS = 32
+BURST = 20
 """seconds of it that come at once"""
 
 
@@ -86,9 +86,9 @@ def interleaved(logs: list[list[LogRecord]]) -> list[LogRecord]:
 def test_what_was_shed_is_backfilled_to_the_byte_and_behind_it_too(stack: Stack) -> None:
     bootstrap = stack.addresses.kafka_bootstrap
     # the minute is over long after the burst: its counts are right only if the live state was followed
-    begin_ns = (time.time_ns() - 900 * SECOND_NS) // (60 * SECOND_NS) * 60 * SECOND_NS + 40 * SECOND_NS
+    begin_ns = (time.time_ns() - 900 * SECOND_NS) // (60 * SECOND_NS) * 60 * SECOND_NS + 34 * SECOND_NS
     logs = [records(camera, SECONDS, begin_ns) for camera in CAMERAS]
-    worker = Processes(stack, ("worker",), extra={"REWATCH_LATENCY_BUDGET_MS": "1000"})
+    worker = Processes(stack, ("worker",), extra={"REWATCH_LATENCY_BUDGET_MS": "500"})
     worker.start()
     burst = BURST * FPS
     publish(stack, interleaved([log[:burst] for log in logs]))

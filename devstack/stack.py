@@ -32,9 +32,8 @@ class Stack:
     (without it: the bundled and the imported ones) are loaded by Triton; `ports` fixes ports by name (`kafka`,
     `triton-http`, `triton-grpc`, `triton-metrics`, `redis`, `influxdb`, `rtsp`, `rtmp`, `prometheus`), all others are
     free ones; `mounts` are the cameras of service `rtsp`; a `lasting` stack costs more in its first minutes and less
-    after them. Further services, our own processes among them, are added
-    with `start` while it runs. Entering raises ServiceError when a server isn't installed or does not become ready;
-    whatever had been started is stopped before.
+    after them. Further services, our own processes among them, are added with `start` while it runs. Entering raises
+    ServiceError when a server isn't installed or does not become ready; whatever had been started is stopped before.
     """
 
     def __init__(

@@ -138,8 +138,8 @@ async def look_again(
                 return begin is None and not cold and not (await compared(offset)).differences
 
             async def goes_on(offset: int) -> bool:
-                # never ahead of the live worker: what it says later of the same frames would stand beside what is
-                # found here, and replace it
+                # never ahead of the live worker: what it says later of the same frames, with another state, would stand
+                # beside what is found here
                 if live and offset >= max(live):
                     return False
                 if offset <= stretch:

@@ -37,8 +37,7 @@ async def backfill(bootstrap: str, detector: Detector, window: FailedWindow, thr
             return await _publish_left(bootstrap, msgspec.structs.replace(window, last_offset=span))
         entry = await asyncio.to_thread(_entry, bootstrap, span)
         if entry is None:
-            # the live worker is still at it, or not there yet
-            return await _publish_left(bootstrap, _later(window))
+            return await _publish_left(bootstrap, _later(window, "the live worker has not done with it yet"))
         if window.attempt == 0 and entry.revision > 0 and not entry.shed:
             # the look at an earlier window has gone on through this one
             return None
@@ -78,7 +77,7 @@ def _span(bootstrap: str, window: FailedWindow) -> Span | int:
 
 def behind(window: FailedWindow, again: Again) -> FailedWindow:
     """What is left while the live worker goes on with a state that has not seen what `again` has."""
-    left = _later(window)
+    left = _later(window, "the live state behind it is not met yet")
     if not again.state:
         return left
     return msgspec.structs.replace(left, last_offset=again.end_offset, state=again.state, state_version=STATE_VERSION)
@@ -103,9 +102,9 @@ def _begin(window: FailedWindow) -> Checkpoint | None:
     )
 
 
-def _later(window: FailedWindow) -> FailedWindow:
-    reason = f"{SHED}the live state behind it is not met yet"
-    return msgspec.structs.replace(window, attempt=window.attempt + 1, reason=reason, shed=True)
+def _later(window: FailedWindow, why: str) -> FailedWindow:
+    """The same once more, after a pause."""
+    return msgspec.structs.replace(window, attempt=window.attempt + 1, reason=f"{SHED}{why}", shed=True)
 
 
 def _entry(bootstrap: str, span: Span) -> AnalysisLedger | None:

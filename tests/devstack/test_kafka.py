@@ -55,6 +55,15 @@ def test_two_brokers_are_refused(tmp_path: Path) -> None:
         cluster(tmp_path, tmp_path, 2)
 
 
+def test_only_a_broker_that_is_to_last_compiles_to_the_end(tmp_path: Path) -> None:
+    (broker,) = cluster(tmp_path, tmp_path, 1)
+    limit = "-XX:TieredStopAtLevel=1"
+    assert limit in broker.command()
+    broker.lasting = True
+    assert [word for word in broker.command() if "Tiered" in word] == []
+    assert [limit in each.command() for each in Stack(tmp_path, ("kafka",), lasting=True)._kafka()] == [False]
+
+
 def test_each_broker_is_formatted_as_itself(tmp_path: Path) -> None:
     jars = tmp_path / "jars"
     (jars / "formatted").mkdir(parents=True)

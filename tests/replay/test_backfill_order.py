@@ -82,7 +82,7 @@ def test_it_waits_for_a_worker_that_has_not_done_with_the_gop(stack: Stack) -> N
         assert left is not None
         assert (left.last_offset, left.attempt, left.given_up) == (offset, window.attempt + 1, False)
         assert left.state == window.state
-        assert "not met yet" in left.reason
+        assert left.reason == f"{SHED}the live worker has not done with it yet"
     assert table() == before, "nothing is said ahead of the worker"
 
     worker.start()

@@ -22,7 +22,7 @@ from schemas.messages import AnalysisLedger, FailedWindow, LedgerEntry, LogRecor
 from schemas.topics import FAILED_WINDOWS, LEDGER
 from tests.replay.camera_log import FPS, MODEL, SECOND_NS, publish, records
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 CAMERAS = ("shed-a", "shed-b")
@@ -143,7 +143,7 @@ def test_what_was_shed_is_backfilled_to_the_byte_and_behind_it_too(stack: Stack)
     def why() -> object:
         return [[*states(bootstrap, camera)][-3:] for camera in CAMERAS], [one.differences[:6] for one in compared]
 
-    until(equal, 420, "the tables do not become those of a run that left nothing out", why)
+    until(equal, 240, "the tables do not become those of a run that left nothing out", why)
     counted = [comparison.same for comparison in compared]
     assert all(same["Detections"] >= (SECONDS - 1) * FPS and same["Event"] > 0 and same["Flow"] > 0 for same in counted)
     after = newest(entries(stack))

@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch", reason="the extra `train` (PyTorch) isn't i
 
 from cli.main import build
 from tests.training import folders
-from tests.training.test_model_versions import NOBODY, ROOT, files
+from tests.training.test_model_versions import NOBODY, files
 from training.audience import Listener
 from training.contract import ModelError
 from training.course.delivery import Product, produce, publish
@@ -320,13 +320,10 @@ def test_curves_are_the_same_for_the_same_figures() -> None:
 
 
 @pytest.mark.shared_data
-def test_steel_defects_of_a_public_set(tmp_path: Path) -> None:
+def test_steel_defects_of_a_public_set(tmp_path: Path, shared_data: Path) -> None:
     """Sixty photographs of six defects, labelled in VOC's layout."""
-    source = ROOT.parent / "shared" / "data" / "labelled" / "NEU-DET"
-    if not source.is_dir():
-        pytest.skip(f"the folder {source} with labelled photographs is not there")
     steel = tmp_path / "steel"
-    shutil.copytree(source, steel)
+    shutil.copytree(shared_data / "labelled" / "NEU-DET", steel)
     options = [*QUICK, "--repository", tmp_path / "models", "--work", tmp_path / "work", "--times-faster", "1000"]
     by_name = command(steel, "--name", "steel", *options)
     assert by_name.exit_code == 1

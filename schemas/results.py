@@ -145,8 +145,9 @@ def headers_of(message: Result, traceparent: str | None = None) -> list[tuple[st
 
 def rfc3339(ns: int) -> str:
     """UTC, to the microsecond."""
-    whole = datetime.fromtimestamp(ns // 1_000_000_000, UTC)
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{ns % 1_000_000_000 // 1000:06d}Z"
+    seconds, rest = divmod(ns, 1_000_000_000)
+    # without its zone; formatting by a pattern takes four times as long
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest // 1000:06d}Z"
 
 
 def config_hash(analysis: bytes) -> str:

@@ -20,12 +20,13 @@ _MAX_RATIO: Final = 2.0
 
 def iou(first: Floats, second: Floats) -> Floats:
     """Intersection over union of corners [n, 4] with corners [m, 4]: [n, m]."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    extent = np.maximum(high - low, 0.0)
-    common = extent[..., 0] * extent[..., 1]
-    areas = [(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) for boxes in (first, second)]
-    union = areas[0][:, None] + areas[1][None, :] - common
+    # a table for each side: NumPy is slow over axes of two
+    left, top, right, bottom = first.T[:, :, None]
+    other_left, other_top, other_right, other_bottom = second.T[:, None, :]
+    width = np.minimum(right, other_right) - np.maximum(left, other_left)
+    height = np.minimum(bottom, other_bottom) - np.maximum(top, other_top)
+    common = np.maximum(width, 0.0) * np.maximum(height, 0.0)
+    union = (right - left) * (bottom - top) + (other_right - other_left) * (other_bottom - other_top) - common
     overlap: Floats = common / np.maximum(union, 1e-9)
     return overlap
 

@@ -38,6 +38,7 @@ class KeyframeNotes:
         self._url, self._topic = url, topic
         self._waiting: deque[tuple[str, int, int]] = deque(maxlen=_WAITING)
         self._task: asyncio.Task[None] | None = None
+        self._client: redis.asyncio.Redis | None = None
         self.away = False
         """the last notes were not taken"""
 
@@ -53,6 +54,9 @@ class KeyframeNotes:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._client is not None:
+            with contextlib.suppress(redis.RedisError, OSError):
+                await self._client.aclose()
 
     async def _run(self) -> None:
         while True:
@@ -73,8 +77,10 @@ class KeyframeNotes:
     async def _write(self, notes: list[tuple[str, int, int]]) -> None:
         kept_ms = self._topic.retention_ms
         assert kept_ms is not None
-        client = redis.asyncio.Redis.from_url(self._url, retry=Retry(NoBackoff(), 0))
-        async with client, client.pipeline(transaction=False) as pipeline:
+        if self._client is None:
+            # once more: the connection may be of a Redis that was restarted meanwhile
+            self._client = redis.asyncio.Redis.from_url(self._url, retry=Retry(NoBackoff(), 1))
+        async with self._client.pipeline(transaction=False) as pipeline:
             for camera, offset, captured_ns in notes:
                 pipeline.zadd(_name(self._topic.name, camera), {str(offset): captured_ns // 1000})
             for camera, captured_ns in {camera: captured_ns for camera, _, captured_ns in notes}.items():

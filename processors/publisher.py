@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -37,6 +38,9 @@ class KafkaPublisher:
                 "error_cb": self._error,
             },
         )
+        self._answered: deque[tuple[KafkaError | None, str, Delivered]] = deque()
+        """by the broker, and not told yet"""
+        self._telling = False
         self._stop = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="publisher", daemon=True)
         self._poller.start()
@@ -56,13 +60,11 @@ class KafkaPublisher:
         self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]], delivered: Delivered
     ) -> None:
         def acknowledged(error: KafkaError | None, _: Message) -> None:
-            # called in the polling thread
-            if self._loop.is_closed():
-                return
-            if error is None:
-                self._loop.call_soon_threadsafe(delivered)
-            else:
-                self._loop.call_soon_threadsafe(self._on_failure, f"{topic}: {error.str()}")
+            # called in the polling thread, mostly for several records at once: the loop is woken for all of them
+            self._answered.append((error, topic, delivered))
+            if not self._telling and not self._loop.is_closed():
+                self._telling = True
+                self._loop.call_soon_threadsafe(self._tell)
 
         while True:
             try:
@@ -71,6 +73,16 @@ class KafkaPublisher:
             except BufferError:
                 WORKER_RETRIES.labels("kafka").inc()
                 await asyncio.sleep(0.05)
+
+    def _tell(self) -> None:
+        # first of all: what is answered from here on wakes the loop again
+        self._telling = False
+        while self._answered:
+            error, topic, delivered = self._answered.popleft()
+            if error is None:
+                delivered()
+            else:
+                self._on_failure(f"{topic}: {error.str()}")
 
     def _poll(self) -> None:
         while not self._stop.is_set():

@@ -1,6 +1,5 @@
 """The camera agent: Faust's stream of a frames topic, handed record by record to the sessions."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 from processors.app import ProgressApp, channel
@@ -11,7 +10,7 @@ from schemas.topics import Topic
 def camera_agent(app: ProgressApp, topic: Topic, worker: CameraWorker) -> Any:
     """One agent, concurrency 1: two would break the order of a camera's records."""
 
-    async def frames(stream: Any) -> AsyncIterator[None]:
+    async def frames(stream: Any) -> None:
         async for event in stream.events():
             message = event.message
             try:
@@ -26,6 +25,5 @@ def camera_agent(app: ProgressApp, topic: Topic, worker: CameraWorker) -> Any:
                 # left alone, Faust would go on with the next record
                 await app.crash(error)
                 raise
-            yield
 
     return app.agent(channel(app, topic), name=f"camera-{topic.name}")(frames)

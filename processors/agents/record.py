@@ -1,6 +1,5 @@
 """The record agent: Faust's streams of the result topics, handed record by record to the recorder."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 from processors.app import ProgressApp, channel
@@ -11,7 +10,7 @@ from processors.store import RECORDED
 def record_agent(app: ProgressApp, recorder: Recorder) -> None:
     """One agent a topic, concurrency 1: records reach the recorder in the order of their partition."""
 
-    async def results(stream: Any) -> AsyncIterator[None]:
+    async def results(stream: Any) -> None:
         async for event in stream.events():
             message = event.message
             try:
@@ -20,7 +19,6 @@ def record_agent(app: ProgressApp, recorder: Recorder) -> None:
                 # left alone, Faust would go on with the next record
                 await app.crash(error)
                 raise
-            yield
 
     for topic in RECORDED.values():
         app.agent(channel(app, topic), name=f"record-{topic.name}")(results)

@@ -10,7 +10,7 @@ from replay.again import Again, look_again
 from replay.compare import revisions
 from replay.log import LogGoneError
 from replay.named import VersionGoneError
-from replay.past import published
+from replay.past import checkpoints, published
 from replay.publish import publish, publish_failure
 from replay.span import Span, span_at, span_behind
 from schemas.messages import SHED, AnalysisLedger, Checkpoint, FailedWindow
@@ -36,7 +36,7 @@ async def backfill(bootstrap: str, detector: Detector, window: FailedWindow, thr
         if isinstance(span, int):
             return await _publish_left(bootstrap, msgspec.structs.replace(window, last_offset=span))
         entry = await asyncio.to_thread(_entry, bootstrap, span)
-        if entry is None:
+        if entry is None or not await asyncio.to_thread(_behind_it, bootstrap, span):
             return await _publish_left(bootstrap, _later(window, "the live worker has not done with it yet"))
         if window.attempt == 0 and entry.revision > 0 and not entry.shed:
             # the look at an earlier window has gone on through this one
@@ -113,6 +113,13 @@ def _entry(bootstrap: str, span: Span) -> AnalysisLedger | None:
         if isinstance(entry, AnalysisLedger) and entry.keyframe_offset == span.keyframe_offset:
             return entry
     return None
+
+
+def _behind_it(bootstrap: str, span: Span) -> bool:
+    """Whoever takes the camera over begins behind the span's GOP: what was published of it is the live worker's last
+    word. Without a checkpoint the camera has ended."""
+    left = checkpoints(bootstrap, span)
+    return not left or max(checkpoint.offset for checkpoint in left) > span.keyframe_offset
 
 
 async def _publish_left(bootstrap: str, window: FailedWindow) -> FailedWindow:

@@ -15,9 +15,10 @@ from processors.triton import TritonDetector
 from replay.backfill import backfill
 from replay.compare import Comparison, Difference, revisions
 from replay.past import Key, Outcome, checkpoints, key_of, published
+from replay.publish import publish as say
 from replay.span import Span, locate
 from schemas.examples import RESULTS
-from schemas.messages import SHED, Event, FailedWindow
+from schemas.messages import SHED, AnalysisLedger, Event, FailedWindow
 from tests.replay.camera_log import FPS, MODEL, SECOND_NS, publish, records, wait_for_ledger
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -71,22 +72,45 @@ def test_it_waits_for_a_worker_that_has_not_done_with_the_gop(stack: Stack) -> N
     offset, before = at.keyframe_offset, table()
     state = next(c for c in checkpoints(bootstrap, at) if c.offset == offset)
     said = FailedWindow(
-        CAMERA, at.camera, SEEN - 1, at.topic, at.partition, offset, offset, offset, "every second frame", shed=True
+        CAMERA,
+        log[0].session,
+        SEEN - 1,
+        at.topic,
+        at.partition,
+        offset,
+        offset,
+        offset,
+        "every second frame",
+        shed=True,
     )
     left_over = FailedWindow(
         CAMERA, at.camera, 0, at.topic, at.partition, 0, 0, offset, SHED,
         attempt=1, shed=True, state=state.state, state_version=state.state_version,
     )  # fmt: skip
-    for window in (said, left_over):
-        left = looked_at(stack, window)
-        assert left is not None
-        assert (left.last_offset, left.attempt, left.given_up) == (offset, window.attempt + 1, False)
-        assert left.state == window.state
-        assert left.reason == f"{SHED}the live worker has not done with it yet"
+
+    def waits() -> None:
+        for window in (said, left_over):
+            left = looked_at(stack, window)
+            assert left is not None
+            assert (left.last_offset, left.attempt, left.given_up) == (offset, window.attempt + 1, False)
+            assert left.state == window.state
+            assert left.reason == f"{SHED}the live worker has not done with it yet"
+
+    waits()
     assert table() == before, "nothing is said ahead of the worker"
 
+    # killed later, the GOP's entry is there and the checkpoint behind it is not: the next worker does the GOP again,
+    # and may leave out other frames
+    entry = AnalysisLedger(
+        CAMERA, said.session, said.gop, at.keyframe_ns, FPS, FPS, 1, FPS - 1, 0, at.topic, at.partition, offset,
+        f"{SHED}three of four frames",
+    )  # fmt: skip
+    say(bootstrap, [entry])
+    waits()
+    assert table() == {**before, key_of(entry): entry}, "nor beside one whose word is not the last"
+
     worker.start()
-    wait_for_ledger(stack, CAMERA, SECONDS - 1)
+    wait_for_ledger(stack, CAMERA, SECONDS)
     for window in (said, left_over):
         left = looked_at(stack, window)
         assert left is not None

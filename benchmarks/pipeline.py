@@ -75,7 +75,7 @@ class Live:
 def main(
     seconds: Annotated[float, typer.Option(help="How long each of the turns is measured.")] = 15,
     rounds: Annotated[int, typer.Option(help="Turns of the pipeline and of the loop.")] = 3,
-    warm_up: Annotated[float, typer.Option(help="Seconds before the measuring begins: the broker compiles.")] = 240,
+    warm_up: Annotated[float, typer.Option(help="Seconds before the measuring begins: the broker compiles.")] = 480,
     settle: Annotated[float, typer.Option(help="Seconds of live video before each turn.")] = 8,
     size: Annotated[str, typer.Option()] = "1920x1080",
     fps: Annotated[float, typer.Option()] = 15,

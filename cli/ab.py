@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli import ab_tables
-from cli.moment import nanoseconds
+from cli.moment import FORMS, nanoseconds
 from cli.reach import reached
 from cli.truth import truth_of_log
 from experiments import shares
@@ -34,7 +34,7 @@ app = typer.Typer(help="Two models compared on the same frames, or on shares of 
 _err = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")]
-From = Annotated[str, typer.Option("--from", help="Capture time: 2026-01-31T08:00 (UTC unless it says), or ns.")]
+From = Annotated[str, typer.Option("--from", help=f"Capture time: {FORMS}.")]
 To = Annotated[str, typer.Option("--to", help="Likewise.")]
 Window = Annotated[float, typer.Option(min=1, max=86_400, help="Seconds that are compared as one.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the permutations that are drawn.")]

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cli.moment import nanoseconds
+from cli.moment import FORMS, nanoseconds
 from cli.reach import reached
 from replay.log import LogGoneError, LogSilentError, PartitionLog
 from replay.past import published
@@ -32,7 +32,7 @@ _err = Console(stderr=True)
 
 def manifest(
     cameras: Annotated[list[str], typer.Option("--camera", help="Of the log. Repeatable.")],
-    start: Annotated[str, typer.Option("--from", help="2026-01-31T08:00 (UTC unless it says).")],
+    start: Annotated[str, typer.Option("--from", help=f"{FORMS}.")],
     end: Annotated[str, typer.Option("--to", help="Likewise.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="JSON lines: offsets and labels.")],
     model: Annotated[str, typer.Option(help="Take the labels that this model found; default: whichever did.")] = "",

@@ -1,18 +1,29 @@
 """Times as people type them."""
 
+import time
 from datetime import UTC, datetime
+from typing import Final
 
 import typer
 
+from gateway.moment import parse
+
+FORMS: Final = "2025-11-21T06:00 (UTC unless it says), now, -15m, or ns"
+
 
 def nanoseconds(text: str, option: str) -> int:
-    """`2025-11-21T06:00` (UTC unless it says), or nanoseconds since 1970. Raises typer.BadParameter."""
+    """Since 1970; `text` is one of FORMS. Raises typer.BadParameter."""
     if text.isdigit():
         return int(text)
+    if text == "now" or text.startswith("-"):
+        try:
+            return parse(text, time.time_ns(), option)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint=option) from None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is neither a time nor nanoseconds", param_hint=option) from None
+        raise typer.BadParameter(f"{text!r} is no time: {FORMS}", param_hint=option) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return max(0, int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000)

@@ -10,7 +10,7 @@ import typer
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from cli.moment import nanoseconds
+from cli.moment import FORMS, nanoseconds
 from cli.reach import reached
 from replay.log import PartitionLog
 from replay.span import keyframes, locate
@@ -23,7 +23,7 @@ Clips = Annotated[list[Path] | None, typer.Option("--clip", help="Pictures: a vi
 Cameras = Annotated[
     list[str] | None, typer.Option("--camera", help="Pictures: keyframes of a camera's log. Repeatable.")
 ]
-From = Annotated[str, typer.Option("--from", help="Of the log: 2026-01-31T08:00 (UTC unless it says).")]
+From = Annotated[str, typer.Option("--from", help=f"Of the log: {FORMS}.")]
 To = Annotated[str, typer.Option("--to", help="Likewise.")]
 _ROOM: Final = 2
 

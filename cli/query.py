@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as Printed
 
-from cli.moment import nanoseconds
+from cli.moment import FORMS, nanoseconds
 from cli.reach import reached
 from processors.duck import connect, create_views
 from processors.errors import RetryError
@@ -23,7 +23,7 @@ from schemas.results import retracted, rfc3339, to_json
 app = typer.Typer(no_args_is_help=True, help="Events, detections, flow and ledger from the store.")
 
 Camera = Annotated[str | None, typer.Option(help="One camera; default: all.")]
-From = Annotated[str | None, typer.Option("--from", help="Capture time: 2025-11-21T06:00 (UTC unless it says), or ns.")]
+From = Annotated[str | None, typer.Option("--from", help=f"Capture time: {FORMS}.")]
 To = Annotated[str | None, typer.Option("--to", help="Likewise; this moment itself is left out.")]
 Limit = Annotated[int, typer.Option(min=1, help="The latest so many.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line instead of a table.")]

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli import comparison
-from cli.moment import nanoseconds
+from cli.moment import FORMS, nanoseconds
 from cli.reach import reached
 from processors.keyframe_index import KeyframeIndex
 from processors.triton import TritonDetector
@@ -31,7 +31,7 @@ from training.model_card import encode_card
 from training.model_repository import card_of
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")]
-From = Annotated[str, typer.Option("--from", help="Capture time: 2025-11-21T06:00 (UTC unless it says), or ns.")]
+From = Annotated[str, typer.Option("--from", help=f"Capture time: {FORMS}.")]
 To = Annotated[str, typer.Option("--to", help="Likewise.")]
 Model = Annotated[str | None, typer.Option(help="Another served model.")]
 Rules = Annotated[Path | None, typer.Option(help="YAML with what changes in the analysis: rules, tracking, labels.")]

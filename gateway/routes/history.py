@@ -67,9 +67,10 @@ def router(services: Services) -> APIRouter:
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> EventPage:
-        """Reads the topic `events`. An event may appear again with a higher `revision`: it replaces the earlier one
-        with the same `id`; one with `retracted` in its details was taken back by a replay. A page may be short or
-        empty although `more` is true, when the filter found little within the time allowed: go on with `next`."""
+        """Reads the topic `events`. An event may appear again, as it was after a crash or with a higher `revision`: it
+        replaces the earlier one with the same `id`, so count ids. One with `retracted` in its details was taken back by
+        a replay. A page may be short or empty although `more` is true, when the filter found little within the time
+        allowed: go on with `next`."""
 
         def wanted(event: dict[str, Any]) -> bool:
             return kind is None or event.get("kind") == kind

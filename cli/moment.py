@@ -18,8 +18,8 @@ def nanoseconds(text: str, option: str) -> int:
     if text == "now" or text.startswith("-"):
         try:
             return parse(text, time.time_ns(), option)
-        except ValueError as error:
-            raise typer.BadParameter(str(error), param_hint=option) from None
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is no time: {FORMS}", param_hint=option) from None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

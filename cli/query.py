@@ -62,11 +62,15 @@ def _show(query: Query, as_json: bool, everything: bool = True) -> None:
             sys.stdout.buffer.write(to_json(record) + b"\n")
         sys.stdout.buffer.flush()
         return
-    printed = Printed("time", "camera", "what", "details", "revision")
+    printed = Printed()
+    columns = "time", "camera", "what", "details", "revision", "id"
+    for name in columns if query.table == "events" else columns[:-1]:
+        # whatever the terminal's width: half a time or an id that cannot be copied helps nobody
+        printed.add_column(name, overflow="fold")
     for record in records:
         what, details = _summary(record)
-        revision = str(getattr(record, "revision", 0))
-        printed.add_row(rfc3339(captured_ns(record)), record.camera, what, details, revision)
+        told = [rfc3339(captured_ns(record)), record.camera, what, details, str(getattr(record, "revision", 0))]
+        printed.add_row(*told, *([record.id] if isinstance(record, Event) else []))
     Console().print(printed)
 
 
@@ -86,7 +90,7 @@ def _summary(record: Record) -> tuple[str, str]:
         case Detections():
             return "detections", ", ".join(f"{box.label} {box.score:.2f}" for box in record.boxes)
         case Event():
-            details = " ".join(f"{name}={value}" for name, value in record.details.items())
+            details = " ".join(_detail(name, value) for name, value in record.details.items())
             return record.kind, f"{record.rule} {record.label or ''} {details}".strip()
         case Flow():
             speed = "" if record.mean_speed is None else f" {record.mean_speed:.1f} m/s"
@@ -96,6 +100,13 @@ def _summary(record: Record) -> tuple[str, str]:
             return str(msgspec.to_builtins(record)["stage"]), " ".join(
                 f"{name}={value}" for name, value in counts.items() if not name.endswith(("_ns", "_offset"))
             )
+
+
+def _detail(name: str, value: str | float | int) -> str:
+    """Of a time in nanoseconds the time of day, to the millisecond."""
+    if name.endswith("_ns") and isinstance(value, int):
+        return f"{name.removesuffix('_ns')}={rfc3339(value)[11:23]}"
+    return f"{name}={value}"
 
 
 def _failed(error: RetryError) -> typer.Exit:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from cli.query import app
 from processors.duck import DuckStore
-from schemas.results import to_json
+from schemas.results import rfc3339, to_json
 from tests.store.records import EVERY_KIND, detections, event, example
 
 
@@ -72,6 +72,19 @@ def test_a_table_for_people(folder: Path) -> None:
         shown = ask(what).stdout
         assert expected in shown
         assert "2025-11-21T06:00:00" in shown
+
+
+def test_events_for_people(folder: Path) -> None:
+    crossed_ns = example("event").captured_ns + 250_000_000
+    crossing = msgspec.structs.replace(event("3b6f"), details={"direction": "forward", "crossed_ns": crossed_ns})
+    store = DuckStore(folder)
+    store.write([crossing])
+    store.close()
+    shown = ask("events").stdout
+    assert "3b6f" in shown, "for `rewatch verify`"
+    assert f"direction=forward crossed={rfc3339(crossed_ns)[11:23]}" in shown
+    narrow = CliRunner().invoke(app, ["events"], env={"COLUMNS": "72"}).stdout
+    assert "…" not in narrow, "a part of a time or of an id helps nobody"
 
 
 def test_sql_and_export(folder: Path) -> None:

@@ -10,11 +10,11 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from cli import ab_tables
 from cli.moment import FORMS, nanoseconds
 from cli.reach import reached
+from cli.table import table
 from cli.truth import truth_of_log
 from experiments import shares
 from experiments.gathering import Gathering
@@ -94,10 +94,10 @@ def begin(
     if as_json:
         typer.echo(msgspec.json.encode({"experiment": name, "cameras": arms}).decode())
         return
-    table = Table("camera", "arm", "model")
+    divided = table("camera", "arm", "model")
     for spec in chosen:
-        table.add_row(spec.id, arms[spec.id], spec.analysis.model)
-    Console().print(table)
+        divided.add_row(spec.id, arms[spec.id], spec.analysis.model)
+    Console().print(divided)
 
 
 @app.command("stop")

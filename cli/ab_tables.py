@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from cli.table import table
 from experiments.shares import Shares
 from experiments.significance import Effect
 from replay.shadow import Shadow
@@ -14,14 +14,14 @@ from replay.shadow import Shadow
 def show_shadow(found: Shadow) -> None:
     console = Console()
     a, b = found.a, found.b
-    table = Table("", f"a: {a.model} {a.version}", f"b: {b.model} {b.version}")
+    shown = table("", f"a: {a.model} {a.version}", f"b: {b.model} {b.version}")
     for kind in sorted({*a.events_per_hour, *b.events_per_hour}):
-        table.add_row(f"{kind} per hour", *(_number(arm.events_per_hour.get(kind, 0.0)) for arm in (a, b)))
-    table.add_row("precision", _number(a.precision, 3), _number(b.precision, 3))
-    table.add_row("recall", _number(a.recall, 3), _number(b.recall, 3))
-    table.add_row("Triton, ms per frame", _number(a.milliseconds), _number(b.milliseconds))
-    table.add_row("frames that only it has", str(found.only_a), str(found.only_b))
-    console.print(table)
+        shown.add_row(f"{kind} per hour", *(_number(arm.events_per_hour.get(kind, 0.0)) for arm in (a, b)))
+    shown.add_row("precision", _number(a.precision, 3), _number(b.precision, 3))
+    shown.add_row("recall", _number(a.recall, 3), _number(b.recall, 3))
+    shown.add_row("Triton, ms per frame", _number(a.milliseconds), _number(b.milliseconds))
+    shown.add_row("frames that only it has", str(found.only_a), str(found.only_b))
+    console.print(shown)
     agreed = f"boxes {_number(found.box_agreement, 3)}, events {_number(found.event_agreement, 3)}"
     console.print(f"{found.frames} frames seen by both; agreement: {agreed}", highlight=False)
     for camera, why in found.failed.items():
@@ -33,12 +33,12 @@ def show_shadow(found: Shadow) -> None:
 
 def show_shares(found: Shares) -> None:
     console = Console()
-    cameras = Table("camera", "arm", "windows", "events per hour")
+    cameras = table("camera", "arm", "windows", "events per hour")
     for each in found.cameras:
         rates = ", ".join(f"{kind} {rate:.1f}" for kind, rate in each.events_per_hour.items())
         cameras.add_row(each.camera, each.arm, str(each.windows), rates)
     console.print(cameras)
-    kinds = Table("events per hour", f"a: {found.a}", f"b: {found.b}", "difference", "p", "b has")
+    kinds = table("events per hour", f"a: {found.a}", f"b: {found.b}", "difference", "p", "b has")
     for kind in found.kinds:
         effect = kind.effect
         kinds.add_row(

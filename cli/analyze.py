@@ -13,10 +13,10 @@ import typer
 import yaml
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from cli.stack import running_stack
 from cli.system import System
+from cli.table import table
 from devstack.service import ServiceError
 from runtime.config import Settings
 from schemas.analysis import Analysis, LineRule
@@ -178,11 +178,9 @@ def _tables(result: dict[str, Any]) -> None:
     console = Console()
     console.print(f"{result['file']} with {result['model']['name']} version {result['model']['version']}")
     for title in ("frames", "tracks", "counts"):
-        table = Table(title=title)
-        for name in result[title]:
-            table.add_column(name, justify="right")
-        table.add_row(*(str(value) for value in result[title].values()))
-        console.print(table)
+        counts = table(*result[title], numbers=result[title], title=title)
+        counts.add_row(*(str(value) for value in result[title].values()))
+        console.print(counts)
     for event in result["events"]:
         console.print(
             f"{event['captured_ns'] / 1e9:9.2f} s  {event['kind']:14} {event['rule']:16} {event['label'] or ''}"

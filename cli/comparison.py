@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from rich.console import Console
-from rich.table import Table
 
+from cli.table import table
 from replay.again import Again
 from replay.compare import Difference
 from schemas.messages import Event
@@ -16,15 +16,14 @@ _SHOWN: Final = 40
 
 def show(found: Sequence[Again]) -> None:
     console = Console()
-    table = Table("camera", "")
-    for column in ("same", "gained", "lost", "changed"):
-        table.add_column(column, justify="right")
+    numbers = "same", "gained", "lost", "changed"
+    shown = table("camera", "", *numbers, numbers=numbers)
     for again in found:
         about = again.span.camera, rfc3339(again.span.from_ns), rfc3339(again.until_ns), ""
         for line, (kind, counts) in zip(about, again.comparison.counts().items(), strict=True):
-            table.add_row(line, kind, *(str(count) for count in counts.values()))
-        table.add_section()
-    console.print(table)
+            shown.add_row(line, kind, *(str(count) for count in counts.values()))
+        shown.add_section()
+    console.print(shown)
     differences = [one for again in found for one in again.comparison.differences if one.key.kind == "Event"]
     events = sorted(differences, key=lambda one: (_event(one).captured_ns, _event(one).camera))
     for difference in events[:_SHOWN]:

@@ -7,9 +7,9 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from cli import manifest
+from cli.table import table
 from training.datasets.dataset import Dataset, DatasetError, Problem
 from training.datasets.leaks import Leak, leaks
 from training.datasets.picture_file import PictureError
@@ -117,17 +117,17 @@ def _checked(dataset: Dataset, given: Path | None, seed: int) -> CheckReport:
 
 def _show(report: CheckReport) -> None:
     if report.problems:
-        table = Table("file", "line", "field", "problem")
+        problems = table("file", "line", "field", "problem", numbers=("line",))
         for problem in report.problems:
-            table.add_row(
+            problems.add_row(
                 *(escape(text) for text in (problem.file, str(problem.line or ""), problem.field, problem.what))
             )
-        Console().print(table)
+        Console().print(problems)
         return
-    table = Table("class", "boxes")
+    classes = table("class", "boxes", numbers=("boxes",))
     for name, count in report.boxes.items():
-        table.add_row(escape(name), str(count))
-    Console().print(table)
+        classes.add_row(escape(name), str(count))
+    Console().print(classes)
     Console().print(f"{report.pictures} pictures of {report.sources} sources", highlight=False)
     shares = ", ".join(f"{count} {part}" for part, count in (report.parts or {}).items())
     Console().print(f"split: {shares or escape(report.unsplit)}", highlight=False, soft_wrap=True)

@@ -8,9 +8,9 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from cli.reach import reached
+from cli.table import table
 from ingest.camera_file import CameraFileError, load_cameras
 from ingest.camera_topic import Cameras, CameraTopicError, NoCameraTopic, read_cameras, write_cameras
 from ingest.service import build_service
@@ -128,11 +128,11 @@ def show(
     if as_json:
         typer.echo(msgspec.json.encode(list(known.values())).decode())
         return
-    table = Table("camera", "source", "model", "rules", "group")
+    listed = table("camera", "source", "model", "rules", "group")
     for spec in sorted(known.values(), key=lambda spec: spec.id):
         rules = ", ".join(rule.name for rule in spec.analysis.rules)
-        table.add_row(spec.id, name_of(spec.source.url), spec.analysis.model, rules, spec.labels.get("ingest", ""))
-    Console().print(table)
+        listed.add_row(spec.id, name_of(spec.source.url), spec.analysis.model, rules, spec.labels.get("ingest", ""))
+    Console().print(listed)
 
 
 @cameras.command("remove")

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from cli.collect import Record, read_all
 from cli.reach import reached
+from cli.table import table
 from schemas.ledger import Frames, Ledger
 from schemas.messages import COLD, AnalysisLedger, Event, IngestLedger, LedgerEntry
 from schemas.results import rfc3339
@@ -113,16 +113,17 @@ def ledger(
 
 def _print(chosen: list[CameraLedger], missing: list[Missing]) -> None:
     console = Console()
-    sums = Table("camera", *Frames.__struct_fields__, title="frames")
+    sums = table("camera", *Frames.__struct_fields__, numbers=Frames.__struct_fields__, title="frames")
     for each in chosen:
         sums.add_row(each.camera, *(str(count) for count in msgspec.structs.astuple(each.frames())))
     console.print(sums)
     if not missing:
         console.print("Nothing is missing.")
         return
-    table = Table("since", "camera", "session", "GOP", "frames", "what", "reason", title="missing")
+    columns = "since", "camera", "session", "GOP", "frames", "what", "reason"
+    gone = table(*columns, numbers=("GOP", "frames"), title="missing")
     for one in missing:
         count = "?" if one.frames < 0 else str(one.frames)
         gop = "" if one.gop is None else str(one.gop)
-        table.add_row(rfc3339(one.captured_ns), one.camera, one.session, gop, count, one.what, one.reason)
-    console.print(table)
+        gone.add_row(rfc3339(one.captured_ns), one.camera, one.session, gop, count, one.what, one.reason)
+    console.print(gone)

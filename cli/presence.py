@@ -8,6 +8,7 @@ from msgspec import Struct
 from rich.table import Table
 
 from cli.collect import read_all
+from cli.table import table
 from runtime.heartbeat import ALIVE_SECONDS
 from schemas.messages import Heartbeat
 from schemas.topics import CAMERAS, HEARTBEATS
@@ -50,17 +51,14 @@ def served(bootstrap: str, processes: Sequence[Present]) -> list[Served]:
 
 
 def tables(processes: Sequence[Present], cameras: Sequence[Served]) -> list[Table]:
-    people = Table(title="processes", title_justify="left")
-    for column in ("process", "role", "host", "pid", "cameras", "heard s ago"):
-        people.add_column(column, justify="right" if column in ("pid", "cameras", "heard s ago") else "left")
+    numbers = "pid", "cameras", "heard s ago"
+    people = table("process", "role", "host", *numbers, numbers=numbers, title="processes")
     for one in processes:
         beat = one.beat
         people.add_row(
             beat.process, beat.role, beat.host, str(beat.pid), str(len(beat.cameras)), f"{one.age_seconds:.0f}"
         )
-    served_by = Table(title="cameras", title_justify="left")
-    for column in ("camera", "pulled by", "analysed by"):
-        served_by.add_column(column)
+    served_by = table("camera", "pulled by", "analysed by", title="cameras")
     for camera in cameras:
         served_by.add_row(camera.camera, camera.ingest or "[red]nobody", camera.worker or "[red]nobody")
     return [people, *([served_by] if cameras else [])]

@@ -9,10 +9,10 @@ import duckdb
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table as Printed
 
 from cli.moment import FORMS, nanoseconds
 from cli.reach import reached
+from cli.table import table
 from processors.duck import connect, create_views
 from processors.errors import RetryError
 from processors.store import MAX_NS, Query, Record, Store, Table, captured_ns
@@ -62,11 +62,8 @@ def _show(query: Query, as_json: bool, everything: bool = True) -> None:
             sys.stdout.buffer.write(to_json(record) + b"\n")
         sys.stdout.buffer.flush()
         return
-    printed = Printed()
     columns = "time", "camera", "what", "details", "revision", "id"
-    for name in columns if query.table == "events" else columns[:-1]:
-        # whatever the terminal's width: half a time or an id that cannot be copied helps nobody
-        printed.add_column(name, overflow="fold")
+    printed = table(*(columns if query.table == "events" else columns[:-1]), numbers=("revision",))
     for record in records:
         what, details = _summary(record)
         told = [rfc3339(captured_ns(record)), record.camera, what, details, str(getattr(record, "revision", 0))]

@@ -14,9 +14,9 @@ import msgspec
 import typer
 from confluent_kafka import KafkaException
 from rich.console import Console
-from rich.table import Table
 
 from cli.presence import Present, Served, present, served, tables
+from cli.table import table
 from devstack import doctor as examination
 from devstack.cache import cache_directory
 from devstack.debian import PackageError
@@ -231,14 +231,13 @@ def _checked(folder: Path, state: StackState, patience: float = 60.0) -> StackSt
 
 
 def _print_table(state: StackState, rows: list[dict[str, object]]) -> None:
-    table = Table(title=f"{state.phase}, {state.directory}", title_justify="left")
-    for column in ("service", "pid", "address", "ready", "RSS MiB", "up s", "restarts"):
-        right = column in ("pid", "RSS MiB", "up s", "restarts")
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
+    columns = "service", "pid", "address", "ready", "RSS MiB", "up s", "restarts"
+    numbers = "pid", "RSS MiB", "up s", "restarts"
+    services = table(*columns, numbers=numbers, title=f"{state.phase}, {state.directory}")
     for row in rows:
         ready = {True: "yes", False: f"no: {row['detail'] or 'it has ended'}", None: "unknown"}[row["ready"]]  # type: ignore[index]
-        table.add_row(
+        services.add_row(
             str(row["name"]), str(row["pid"] or ""), str(row["address"]), ready,
             f"{float(str(row['rss_bytes'])) / 1024**2:.0f}", f"{float(str(row['uptime_s'])):.0f}", str(row["restarts"]),
         )  # fmt: skip
-    Console().print(table)
+    Console().print(services)

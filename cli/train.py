@@ -6,11 +6,11 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from cli import course
 from cli.course import DEFAULT
 from cli.reach import reached
+from cli.table import table
 from runtime.config import Settings
 from training.audience import Terminal
 from training.contract import ModelError
@@ -101,7 +101,8 @@ def train(
     if as_json:
         typer.echo(msgspec.json.encode(outcome).decode())
         return
-    table = Table("", "pictures", "mAP50", "mAP50-95")
+    figures_of = "pictures", "mAP50", "mAP50-95"
+    parts = table("", *figures_of, numbers=figures_of)
     result = outcome.result
     for title, figures in (
         ("test part, before", result.start),
@@ -110,9 +111,9 @@ def train(
         ("old test part", result.rehearsed),
     ):
         if figures is not None:
-            table.add_row(title, str(figures.pictures), f"{figures.map50:.3f}", f"{figures.map50_95:.3f}")
+            parts.add_row(title, str(figures.pictures), f"{figures.map50:.3f}", f"{figures.map50_95:.3f}")
     shown = Console()
-    shown.print(table)
+    shown.print(parts)
     made = outcome.quantization
     kind = f"INT8, {made.times_faster:g} times as fast" if made else f"float32: {outcome.float32_because}"
     shown.print(kind, highlight=False, soft_wrap=True, markup=False)

@@ -5,10 +5,10 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from cli.collect import read_all
 from cli.reach import reached
+from cli.table import table
 from schemas.messages import AnalysisLedger, FailedWindow, LedgerEntry
 from schemas.topics import FAILED_WINDOWS, LEDGER
 from schemas.windows import Windows, WindowState
@@ -24,14 +24,14 @@ def windows(
         for one in found:
             typer.echo(msgspec.json.encode(one).decode())
         return
-    table = Table("camera", "session", "GOP", "keyframe", "attempts", "state", "reason")
+    shown = table("camera", "session", "GOP", "keyframe", "attempts", "state", "reason", numbers=("GOP", "attempts"))
     for one in found:
         window = one.window
         where = f"{window.topic}/{window.partition}@{window.keyframe_offset}"
-        table.add_row(
+        shown.add_row(
             window.camera, window.session, str(window.gop), where, str(window.attempt), one.state, window.reason
         )
-    Console().print(table)
+    Console().print(shown)
 
 
 def states(bootstrap: str, camera: str | None = None) -> list[WindowState]:

@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from cli.collect import read_all
 from cli.demo.clips import VIEWS, Clip, clips
 from cli.demo.listener import Listener
 from cli.demo.report import frames_by_camera, latency, percentiles, scores, unreconciled
 from cli.system import INFLUX_DATABASE, System
+from cli.table import table
 from devstack.rtsp import Mount
 from devstack.service import ServiceError
 from ingest.camera_topic import write_cameras
@@ -215,24 +215,21 @@ def _progress() -> Progress:
 
 def _tables(report: dict[str, Any], out: Path) -> None:
     console = Console()
-    frames = Table(title="frames")
-    columns = ("received", "published", "decoded", "inferred", "skipped", "failed", "lost")
-    for column in ("camera", *columns):
-        frames.add_column(column, justify="left" if column == "camera" else "right")
+    columns = "received", "published", "decoded", "inferred", "skipped", "failed", "lost"
+    frames = table("camera", *columns, numbers=columns, title="frames")
     for camera in report["cameras"]:
         frames.add_row(camera["id"], *(str(camera["frames"][column]) for column in columns))
     console.print(frames)
-    times = Table(title="milliseconds from capture")
-    for column in ("stage", "p50", "p95", "p99"):
-        times.add_column(column, justify="left" if column == "stage" else "right")
+    percentiles = "p50", "p95", "p99"
+    times = table("stage", *percentiles, numbers=percentiles, title="milliseconds from capture")
     measured = report["latency_ms"]
     rows = {**measured["stages"], "capture to result": measured, "capture to WebSocket": measured["to_websocket"]}
     for stage, values in rows.items():
-        times.add_row(stage, *(str(values.get(column, "")) for column in ("p50", "p95", "p99")))
+        times.add_row(stage, *(str(values.get(column, "")) for column in percentiles))
     console.print(times)
-    events = Table(title="events against the simulator's truth")
-    for column in ("camera", "kind", "rule", "direction", "found", "truth", "matched"):
-        events.add_column(column)
+    counts = "found", "truth", "matched"
+    about = "camera", "kind", "rule", "direction"
+    events = table(*about, *counts, numbers=counts, title="events against the simulator's truth")
     for row in report["events"]["by_rule"]:
         events.add_row(*(str(value) for value in row.values()))
     console.print(events)

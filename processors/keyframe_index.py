@@ -73,13 +73,14 @@ class KeyframeNotes:
                 if not self.away:
                     _log.warning("keyframes are not indexed", why=f"{type(error).__name__}: {error}")
                 self.away = True
+                # of a Redis that was restarted even one that is back has closed the connection
+                self._waiting = deque([*notes, *self._waiting], maxlen=_WAITING)
 
     async def _write(self, notes: list[tuple[str, int, int]]) -> None:
         kept_ms = self._topic.retention_ms
         assert kept_ms is not None
         if self._client is None:
-            # once more: the connection may be of a Redis that was restarted meanwhile
-            self._client = redis.asyncio.Redis.from_url(self._url, retry=Retry(NoBackoff(), 1))
+            self._client = redis.asyncio.Redis.from_url(self._url, retry=Retry(NoBackoff(), 0))
         async with self._client.pipeline(transaction=False) as pipeline:
             for camera, offset, captured_ns in notes:
                 pipeline.zadd(_name(self._topic.name, camera), {str(offset): captured_ns // 1000})

@@ -73,8 +73,10 @@ class KeyframeNotes:
                 if not self.away:
                     _log.warning("keyframes are not indexed", why=f"{type(error).__name__}: {error}")
                 self.away = True
-                # of a Redis that was restarted even one that is back has closed the connection
-                self._waiting = deque([*notes, *self._waiting], maxlen=_WAITING)
+                # A Redis that has been restarted has closed the connection: the next try makes another. What it has
+                # refused it would refuse again.
+                if not isinstance(error, redis.ResponseError):
+                    self._waiting = deque([*notes, *self._waiting], maxlen=_WAITING)
 
     async def _write(self, notes: list[tuple[str, int, int]]) -> None:
         kept_ms = self._topic.retention_ms

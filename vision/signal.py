@@ -26,7 +26,6 @@ _LEAD: Final = 1.35
 """how far the lit lamp stands out from the next"""
 _FULL_RANGE: Final = 2  # AVCOL_RANGE_JPEG
 
-
 _BYTES: Final = np.arange(256, dtype=np.int32)
 _FULL: Final = _BYTES, _BYTES - 128
 _LIMITED: Final = (_BYTES - 16) * 255 // 219, (_BYTES - 128) * 255 // 224

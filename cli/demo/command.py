@@ -220,12 +220,12 @@ def _tables(report: dict[str, Any], out: Path) -> None:
     for camera in report["cameras"]:
         frames.add_row(camera["id"], *(str(camera["frames"][column]) for column in columns))
     console.print(frames)
-    percentiles = "p50", "p95", "p99"
-    times = table("stage", *percentiles, numbers=percentiles, title="milliseconds from capture")
+    shares = "p50", "p95", "p99"
+    times = table("stage", *shares, numbers=shares, title="milliseconds from capture")
     measured = report["latency_ms"]
     rows = {**measured["stages"], "capture to result": measured, "capture to WebSocket": measured["to_websocket"]}
     for stage, values in rows.items():
-        times.add_row(stage, *(str(values.get(column, "")) for column in percentiles))
+        times.add_row(stage, *(str(values.get(column, "")) for column in shares))
     console.print(times)
     counts = "found", "truth", "matched"
     about = "camera", "kind", "rule", "direction"

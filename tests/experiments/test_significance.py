@@ -55,11 +55,10 @@ def test_intervals_are_student_s_and_welch_s(dice: np.random.Generator) -> None:
 def test_drawn_permutations_agree_with_the_normal_limit(dice: np.random.Generator) -> None:
     a = dice.normal(0, 1, 400)
     b = a + dice.normal(0.08, 1, 400)
-    limit = stats.ttest_rel(a, b).pvalue
-    # p is twice the smaller tail's share of 9,999 draws: six of its standard deviations
-    tail = limit / 2
-    drawn = 2 * math.sqrt(tail * (1 - tail) / 9_999)
-    assert paired(a.tolist(), b.tolist(), seed=3).p == pytest.approx(limit, abs=6 * drawn + 0.002)
+    # p of one seed has a standard deviation of up to 0.01, that of 9,999 draws; the mean of nine a third of it
+    ps = [paired(a.tolist(), b.tolist(), seed).p for seed in range(9)]
+    assert np.mean([p for p in ps if p is not None]) == pytest.approx(stats.ttest_rel(a, b).pvalue, abs=0.03)
+    assert None not in ps
 
 
 def test_the_same_seed_gives_the_same_answer(dice: np.random.Generator) -> None:

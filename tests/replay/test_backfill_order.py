@@ -72,17 +72,9 @@ def test_it_waits_for_a_worker_that_has_not_done_with_the_gop(stack: Stack) -> N
     offset, before = at.keyframe_offset, table()
     state = next(c for c in checkpoints(bootstrap, at) if c.offset == offset)
     said = FailedWindow(
-        CAMERA,
-        log[0].session,
-        SEEN - 1,
-        at.topic,
-        at.partition,
-        offset,
-        offset,
-        offset,
-        "every second frame",
+        CAMERA, log[0].session, SEEN - 1, at.topic, at.partition, offset, offset, offset, "every second frame",
         shed=True,
-    )
+    )  # fmt: skip
     left_over = FailedWindow(
         CAMERA, at.camera, 0, at.topic, at.partition, 0, 0, offset, SHED,
         attempt=1, shed=True, state=state.state, state_version=state.state_version,

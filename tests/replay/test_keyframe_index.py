@@ -163,6 +163,11 @@ async def test_notes_outlive_redis_and_are_kept_as_long_as_the_frames(log: Log) 
             while KeyframeIndex(url).before(FRAMES.name, CAMERA, now_ns + SECOND_NS) != offset:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
+    async def refused() -> None:
+        async with asyncio.timeout(30):
+            while not notes.away:  # noqa: ASYNC110 as an operator would see it
+                await asyncio.sleep(0.05)
+
     notes.note(CAMERA, 21, now_ns + 1_000)
     await indexed(21)
     # the connection that was kept leads nowhere now: the next note is not lost by that
@@ -171,12 +176,18 @@ async def test_notes_outlive_redis_and_are_kept_as_long_as_the_frames(log: Log) 
     server.wait_ready()
     notes.note(CAMERA, 22, now_ns + 2_000)
     await indexed(22)
+    # what it refuses is not brought to it every second for ever
+    client.set(KEY, "no sorted set")
+    notes.note(CAMERA, 23, now_ns + 3_000)
+    await refused()
+    client.delete(KEY)
+    notes.note(CAMERA, 24, now_ns + 4_000)
+    await indexed(24)
+    assert client.zrange(KEY, 0, -1) == [b"24"]
 
     server.stop()
     notes.note(CAMERA, 10, now_ns + SECOND_NS)
-    async with asyncio.timeout(30):
-        while not notes.away:  # noqa: ASYNC110 as an operator would see it
-            await asyncio.sleep(0.05)
+    await refused()
     server.start()
     server.wait_ready()
     async with asyncio.timeout(60):

@@ -3,6 +3,8 @@
 from types import TracebackType
 from typing import Protocol, Self
 
+import msgspec
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -51,3 +53,10 @@ class Listener:
     def step(self, done: int, of: int) -> None:
         if done >= self._until:
             raise KeyboardInterrupt
+
+
+def say_figures(figures: object, objection: str | None = None) -> None:
+    """What was measured, as JSON; and on stderr why it is not published."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(figures), indent=2).decode())
+    if objection:
+        typer.echo(f"not published: {objection}", err=True)

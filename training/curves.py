@@ -3,11 +3,9 @@
 import io
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from matplotlib.figure import Figure
-
-CURVES: Final = "curves.png"
 
 Curve = Sequence[tuple[int, float]]
 """values by step"""

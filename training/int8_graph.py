@@ -4,16 +4,13 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-Feed = Mapping[str, NDArray[Any]]
-"""all of a model's inputs, of one picture"""
+from training.speed import Feed
 
 
 class FeedReader(CalibrationDataReader):  # type: ignore[misc]

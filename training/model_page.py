@@ -7,12 +7,14 @@ import msgspec
 
 from simulator.line.defect import KINDS
 from training import model_overview
-from training.fusion.report import Int8Report, Scores, Speed
+from training.fusion.report import Int8Report, Scores
 from training.fusion.report import Report as FusionReport
 from training.hard_clips.gain import ALL, Compared
 from training.inspection.judging import Rates, Report
+from training.int8_variant import SUFFIX
 from training.model_card import ModelCard, read_card
 from training.pose.judging import PoseFigures, PoseReport
+from training.speed import Speed
 from training.temporal.report import AIM
 from training.temporal.report import Report as TemporalReport
 from training.two_streams.report import OCCLUDED
@@ -37,7 +39,6 @@ learnt from pictures that the repository renders itself, and are under Apache-2.
 _WHAT: Final = {
     "sides": "detector of junctions: picture in, boxes out",
     "fusion": "activity of junctions: picture and state in, probabilities and state out",
-    "fusion-int8": "the same, its ResNet in INT8",
     "inspection-screen": "screen of parts: picture in, confidence out",
     "inspection-locator": "locator of defects: picture in, a confidence for each pixel out",
     "temporal": "detector of junctions with a memory: picture and maps in, boxes and maps out",
@@ -79,7 +80,8 @@ def _size(repository: Path, name: str) -> int:
 
 
 def _row(card: ModelCard, size: int) -> str:
-    return f"| `{card.name}` | {_WHAT[card.family]} | {size / 1e6:.2f} MB | `{card.served_sha256[:12]}` |\n"
+    what = "the same in INT8" if card.name.endswith(SUFFIX) else _WHAT[card.family]
+    return f"| `{card.name}` | {what} | {size / 1e6:.2f} MB | `{card.served_sha256[:12]}` |\n"
 
 
 def _detectors(cards: dict[str, ModelCard]) -> str:
@@ -286,7 +288,8 @@ Defects keep off the print there. Where they may lie on it {_percent(report.miss
 missed: what touches a letter or a data matrix looks like ink, and is left to the inspection of the print.
 
 Of the defects in parts that were found {_percent(where.found)} have a find on them. Their pixels overlap by
-{where.iou:.3f} (intersection over union, mean of parts); centres lie {where.centre_mm_median:.3f} mm apart in the
+{where.iou:.3f} (intersection over union, mean of parts; the difference to the background, by the level that suited the
+calibration's parts best, by {report.plain_iou:.3f}); centres lie {where.centre_mm_median:.3f} mm apart in the
 median, {where.centre_mm_p95:.3f} mm in 19 of 20. Found of all defects: {found}.
 
 Where the camera's scale (12.8 pixels a millimetre) ends, parts found whose defects all have one size (of scratches the

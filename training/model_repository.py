@@ -21,6 +21,7 @@ from training.triton_config import config_text, parse_config, versions_of, with_
 GRAPH = "model.onnx"
 CONFIG = "config.pbtxt"
 CARD = "card.json"
+CURVES = "curves.png"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 Stored = TypeVar("Stored")

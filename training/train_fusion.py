@@ -12,7 +12,7 @@ import torch
 import typer
 from torch import nn
 
-from training.audience import Terminal
+from training.audience import Terminal, say_figures
 from training.fusion.backbone import BUNDLED, channels_of
 from training.fusion.clip_set import Rendering, clip_set
 from training.fusion.features import features
@@ -78,8 +78,8 @@ def publish(
 ) -> None:
     """Export the last checkpoints, judge on held-out junctions, write it and its INT8 variant into the repository."""
     torch.set_num_threads(1)
-    _say(published(work, repository, SETS, name))
-    _say(publish_int8(work, repository, SETS))
+    say_figures(published(work, repository, SETS, name))
+    say_figures(publish_int8(work, repository, SETS))
 
 
 @app.command()
@@ -91,11 +91,11 @@ def quantize(
 ) -> None:
     """The INT8 variant of the published network, judged on the same junctions; needs no checkpoint."""
     torch.set_num_threads(1)
-    _say(publish_int8(work, repository, SETS))
+    say_figures(publish_int8(work, repository, SETS))
 
 
 def _say(report: msgspec.Struct) -> None:
-    typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+    say_figures(report)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import onnx
 import torch
 import typer
 
-from training.audience import Terminal
+from training.audience import Terminal, say_figures
 from training.hard_clips.clip_set import Rendering, clip_set
 from training.hard_clips.eyes import bundled_eyes
 from training.hard_clips.features import features
@@ -22,7 +22,7 @@ from training.trainer import Recipe, Trainer
 from training.two_streams.flows import flows
 from training.two_streams.lesson import PictureLesson
 from training.two_streams.network import ENLARGED, TwoStreams
-from training.two_streams.publishing import PARTS
+from training.two_streams.publishing import PARTS, publish_int8
 from training.two_streams.publishing import publish as published
 
 SETS = Sets(learning=Rendering(700, 160), draws=2, judging=Rendering(7100, 48))
@@ -76,7 +76,20 @@ def publish(
     """Export the last checkpoints, judge on held-out junctions, write the model into the repository."""
     torch.set_num_threads(1)
     report = published(work, repository, SETS, detector)
-    typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+    say_figures(report)
+
+
+@app.command()
+def quantize(
+    work: Work = _WORK,
+    repository: Annotated[Path, typer.Option(help="Model repository to read from and write into.")] = Path(
+        "triton_models"
+    ),
+) -> None:
+    """The INT8 variant of what is published, judged on the same junctions; if it does not pay, the card says so."""
+    torch.set_num_threads(1)
+    trial, objection = publish_int8(work, repository, SETS)
+    say_figures(trial, objection)
 
 
 if __name__ == "__main__":

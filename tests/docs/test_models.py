@@ -64,4 +64,4 @@ def test_what_a_card_does_not_say_is_a_dash() -> None:
     card = msgspec.structs.replace(read_card(ROOT / "triton_models/shop-pose/card.json"), family="unheard-of", facts={})
     lines = overviews({"new": card}, {"new": 1_230_000})
     assert lines == [Overview("new", float32_bytes=1_230_000)]
-    assert "| `new` | – | – | – | – | – | – | – | – | 1.23 |\n" in table(lines)
+    assert "| `new` | – | – | – | – | – | – | – | – | – | 1.23 |\n" in table(lines)

@@ -86,9 +86,9 @@ def test_the_exported_graph_answers_as_the_network(parts: PartSet, role: str) ->
 def test_a_cell_that_shows_a_defect_must_speak_and_the_others_be_silent() -> None:
     masks = torch.zeros(2, 32, 32)
     masks[0, 9:13, 17:21] = 1
-    right, blind, wild = (torch.full((2, 4, 4), value) for value in (-8.0, -8.0, 8.0))
-    right[0, 1, 2] = 8.0
-    assert CELL == 8
+    right, blind, wild = (torch.full((2, 8, 8), value) for value in (-8.0, -8.0, 8.0))
+    right[0, 2:4, 4:6] = 8.0
+    assert CELL == 4
     assert screen_loss(right, masks) < 0.01
     assert screen_loss(blind, masks) > 3
     assert screen_loss(wild, masks) > 3

@@ -13,11 +13,11 @@ from training.contract import ModelError, ServedModel
 from training.course.learning import served
 from training.course.preparation import FLOAT_GRAPH, Prepared, trainer_of
 from training.course.record import Record
-from training.curves import CURVES, drawn, losses
+from training.curves import drawn, losses
 from training.datasets.split import PARTS
 from training.evaluation import Report, evaluate
 from training.model_card import ModelCard
-from training.model_repository import add_version, store
+from training.model_repository import CURVES, add_version, store
 from training.provenance import commit_of
 from training.quantization import Data, Floor, Quantization, quantize
 from training.samples import SampleSet

@@ -12,20 +12,21 @@ from msgspec import Struct
 from onnx import ModelProto
 
 from training.contract import ModelError
-from training.curves import CURVES, drawn, losses
+from training.curves import drawn, losses
 from training.fusion.activity import ACTIVITIES
 from training.fusion.backbone import channels_of, small
 from training.fusion.clip_set import FPS, HEIGHT, PAD, WIDTH, Rendering, clip_set
 from training.fusion.contract import OUTPUTS, Served, config_text
-from training.fusion.int8 import picture_feeds, quantized, resnet_of, speed, spread
+from training.fusion.int8 import picture_feeds, quantized, resnet_of, spread
 from training.fusion.judging import Floats, Step, gain, scores, watch
 from training.fusion.network import STATE, Fusion, Head, PictureNetwork
 from training.fusion.onnx_graph import resnet_to_onnx, to_onnx
-from training.fusion.report import Int8Report, Report, Speed
+from training.fusion.report import Int8Report, Report
 from training.model_card import own_card, read_card
-from training.model_repository import CARD, GRAPH, store_files
+from training.model_repository import CARD, CURVES, GRAPH, store_files
 from training.provenance import commit_of
 from training.raw_network import read_model
+from training.speed import Speed, speed
 from training.trainer import to_tensor
 from training.trial import session
 

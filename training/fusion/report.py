@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from training.speed import Speed
+
 
 class Scores(Struct, frozen=True):
     accuracy: float
@@ -31,14 +33,6 @@ class Report(Struct, frozen=True):
     baseline: Scores
     """the same backbone and head without the LSTM: single pictures"""
     gain: Gain
-
-
-class Speed(Struct, frozen=True):
-    """Medians of one picture on one thread, CPU milliseconds; the two take turns."""
-
-    float32_ms: float
-    int8_ms: float
-    times_faster: float
 
 
 class Int8Report(Struct, frozen=True):

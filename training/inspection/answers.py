@@ -15,15 +15,20 @@ from training.inspection.part_set import PartSet
 
 class Answers(Struct, frozen=True):
     """Confidences of n parts: `screen` [n], and the locator's maps [n, H, W] with the best pixel of each, `best` [n];
-    all 0..1 but the maps. `plain` [n]: the baseline's, levels of 255."""
+    all 0..1 but the maps. `differences` [n, H, W] with the largest of each, `plain` [n]: the baseline's, levels of
+    255."""
 
     screen: NDArray[np.float64]
     maps: NDArray[np.uint8]
-    plain: NDArray[np.float64]
+    differences: NDArray[np.uint8]
 
     @property
     def best(self) -> NDArray[np.float64]:
         return np.asarray(self.maps.max(axis=(1, 2)) / 255.0)
+
+    @property
+    def plain(self) -> NDArray[np.float64]:
+        return np.asarray(self.differences.max(axis=(1, 2)), np.float64)
 
     @property
     def cascade(self) -> NDArray[np.float64]:
@@ -33,17 +38,17 @@ class Answers(Struct, frozen=True):
 
 def ask(screen: onnxruntime.InferenceSession, locator: onnxruntime.InferenceSession, parts: PartSet) -> Answers:
     """Every part before both networks, one at a time as they are served."""
-    scores, maps, plain = [], [], []
+    scores, maps, differences = [], [], []
     for index in range(len(parts)):
         picture = np.ascontiguousarray(parts.pixels[index : index + 1])
         scores.append(float(screen.run(None, {INPUT: picture})[0][0, 0]))
         maps.append(locator.run(None, {INPUT: picture})[0][0])
-        plain.append(background_difference(picture[0]))
-    return Answers(np.round(scores, 6), np.stack(maps), np.array(plain))
+        differences.append(background_difference(picture[0]))
+    return Answers(np.round(scores, 6), np.stack(maps), np.stack(differences))
 
 
-def background_difference(picture: NDArray[np.uint8]) -> float:
-    """The classical way: how far any pixel of the plate lies from the median of its surroundings (11 pixels).
+def background_difference(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The classical way: how far each pixel [H, W] of the plate lies from the median of its surroundings (11 pixels).
 
     The plate is what Otsu's threshold (1979) tells from the belt, less its edge.
     """
@@ -51,7 +56,7 @@ def background_difference(picture: NDArray[np.uint8]) -> float:
     _, plate = cv2.threshold(cv2.medianBlur(grey, 5), 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     inside = cv2.erode(plate, np.ones((9, 9), np.uint8))
     difference = cv2.absdiff(cv2.GaussianBlur(grey, (3, 3), 0.7), cv2.medianBlur(grey, 11))
-    return float(difference[inside > 0].max(initial=0))
+    return np.where(inside > 0, difference, 0).astype(np.uint8)
 
 
 def milliseconds(answer: Callable[[], object], rounds: int = 200) -> float:

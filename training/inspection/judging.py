@@ -14,6 +14,7 @@ from vision.inspection import located, located_pixels
 
 DEFECTIVE_SHARE = 0.1
 """of parts, for what a part costs on average"""
+_LEVELS = range(6, 120, 6)
 
 
 class Rates(Struct, frozen=True):
@@ -56,6 +57,8 @@ class Report(Struct, frozen=True):
     """of defective parts whose defects may lie on the print"""
     screen_ms: float
     locator_ms: float
+    plain_iou: float = 0.0
+    """the pixels' overlap of the difference to the background, of all defective parts"""
 
 
 def rates(scores: NDArray[np.float64], parts: PartSet, passes: NDArray[np.bool_], threshold: float, ms: float) -> Rates:
@@ -116,6 +119,18 @@ def localisation(answers: Answers, parts: PartSet, threshold: float) -> tuple[Lo
         centre_mm_p95=round(float(np.percentile(distances, 95)), 4),
     )
     return where, {kind: round(hit / count, 4) for kind, (hit, count) in hits.items() if count}
+
+
+def plain_overlap(known: Answers, parts: PartSet, answers: Answers, judged: PartSet) -> float:
+    """The overlap that the baseline reaches by the level that is best on parts that are not judged."""
+    level = max(_LEVELS, key=lambda each: _overlap(known, parts, each))
+    return round(_overlap(answers, judged, level), 4)
+
+
+def _overlap(answers: Answers, parts: PartSet, level: int) -> float:
+    bad = parts.defective
+    ours, true = answers.differences[bad] >= level, parts.masks[bad] > 0
+    return float(np.mean((ours & true).sum(axis=(1, 2)) / (ours | true).sum(axis=(1, 2))))
 
 
 def found_by_kind(answers: Answers, parts: PartSet, threshold: float) -> dict[str, float]:

@@ -2,19 +2,19 @@
 # (torch is an extra: where it is missing, its types are unknown)
 """The two networks of the cascade: a MobileNet-type screen and a ResNet-type locator. Both see all of a part at once.
 
-Screen: inverted residuals of depthwise convolutions (Sandler et al., MobileNetV2, 2018), down to cells of 8 pixels.
-Each cell is asked whether it shows a defect and the part's score is the worst cell's: a scratch of 30 pixels is not
-averaged away by 16,000 good ones.
+Screen: inverted residuals of depthwise convolutions (Sandler et al., MobileNetV2, 2018), down to cells of 16 pixels,
+which know what a hole or a letter is, and back to cells of 4, no larger than a pit, features being added up on the way
+(Lin et al., Feature Pyramid Networks, 2017). Each cell is asked whether it shows a defect and the part's score is the
+worst cell's: a scratch of 30 pixels is not averaged away by 16,000 good ones.
 
-Locator: basic blocks (He et al., 2016) of a quarter of ResNet's widths, then features are added up on the way back
-from cells of 8 pixels to cells of 2 (Lin et al., Feature Pyramid Networks, 2017), each of which answers for its four
-pixels.
+Locator: basic blocks (He et al., 2016) of a quarter of ResNet's widths, down to cells of 8 pixels and back in the same
+way to cells of 2, each of which answers for its four pixels.
 """
 
 import torch
 from torch import Tensor, nn
 
-CELL = 8
+CELL = 4
 """pixels a side of the screen's cells"""
 
 
@@ -48,24 +48,40 @@ class InvertedResidual(nn.Module):
 
 
 class Screen(nn.Module):
-    """[N, 3, S, S] in 0..1 to logits [N, S/8, S/8]."""
+    """[N, 3, S, S] in 0..1 to logits [N, S/4, S/4]."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(
+        self.low = nn.Sequential(
             ConvUnit(3, 16, 3, 2),
-            ConvUnit(16, 24, 3, 2),
-            InvertedResidual(24, 24, 3, 1),
-            InvertedResidual(24, 24, 3, 1),
-            InvertedResidual(24, 48, 3, 2),
-            InvertedResidual(48, 48, 3, 1),
-            InvertedResidual(48, 48, 3, 1),
+            InvertedResidual(16, 16, 2, 1),
+            InvertedResidual(16, 32, 3, 2),
+            InvertedResidual(32, 32, 3, 1),
+            InvertedResidual(32, 32, 3, 1),
         )
-        self.head = nn.Conv2d(48, 1, 1)
+        self.middle = nn.Sequential(
+            InvertedResidual(32, 64, 3, 2),
+            InvertedResidual(64, 64, 3, 1),
+            InvertedResidual(64, 64, 3, 1),
+        )
+        self.high = nn.Sequential(
+            InvertedResidual(64, 96, 3, 2),
+            InvertedResidual(96, 96, 3, 1),
+            InvertedResidual(96, 96, 3, 1),
+        )
+        self.narrow_high = ConvUnit(96, 64, 1, linear=True)
+        self.to_middle = InvertedResidual(64, 64, 3, 1)
+        self.narrow_middle = ConvUnit(64, 32, 1, linear=True)
+        self.to_low = InvertedResidual(32, 32, 3, 1)
+        self.head = nn.Conv2d(32, 1, 1)
         nn.init.constant_(self.head.bias, -4.0)  # most cells are good
 
     def forward(self, x: Tensor) -> Tensor:
-        cells: Tensor = self.head(self.body(x - 0.5))
+        low = self.low(x - 0.5)
+        middle = self.middle(low)
+        middle = self.to_middle(middle + _double(self.narrow_high(self.high(middle))))
+        low = self.to_low(low + _double(self.narrow_middle(middle)))
+        cells: Tensor = self.head(low)
         return cells[:, 0]
 
 

@@ -23,7 +23,7 @@ def to_onnx(network: nn.Module, served: Served) -> ModelProto:
     x = builder.op("Sub", builder.op("Mul", pixels, builder.floats(1 / 255)), builder.floats(0.5))
     with torch.no_grad():
         if isinstance(network, Screen):
-            cells = convolution(builder, network.head, _sequence(builder, network.body, x))
+            cells = _screen(builder, network, x)
             worst = builder.op("ReduceMax", cells, axes=[2, 3], keepdims=0)
             confidence = builder.op("Sigmoid", builder.op("Mul", worst, builder.floats(0.5)))
             kind = TensorProto.FLOAT
@@ -48,6 +48,16 @@ def to_onnx(network: nn.Module, served: Served) -> ModelProto:
     return model
 
 
+def _screen(builder: GraphBuilder, network: Screen, x: str) -> str:
+    low = _sequence(builder, network.low, x)
+    middle = _sequence(builder, network.middle, low)
+    top = unit(builder, network.narrow_high, _sequence(builder, network.high, middle))
+    middle = _residual(builder, network.to_middle, builder.op("Add", middle, double(builder, top)))
+    narrow = double(builder, unit(builder, network.narrow_middle, middle))
+    low = _residual(builder, network.to_low, builder.op("Add", low, narrow))
+    return convolution(builder, network.head, low)
+
+
 def _locator(builder: GraphBuilder, network: Locator, x: str) -> str:
     low = block(builder, network.low, unit(builder, network.stem, x))
     middle = block(builder, network.middle, low)
@@ -65,11 +75,15 @@ def _sequence(builder: GraphBuilder, modules: nn.Sequential, x: str) -> str:
         elif isinstance(module, BasicBlock):
             x = block(builder, module, x)
         elif isinstance(module, InvertedResidual):
-            y = _sequence(builder, module.body, x)
-            x = builder.op("Add", x, y) if module.residual else y
+            x = _residual(builder, module, x)
         else:
             raise TypeError(f"no export for {type(module).__name__}")
     return x
+
+
+def _residual(builder: GraphBuilder, module: InvertedResidual, x: str) -> str:
+    y = _sequence(builder, module.body, x)
+    return builder.op("Add", x, y) if module.residual else y
 
 
 def block(builder: GraphBuilder, basic: BasicBlock, x: str) -> str:

@@ -1,26 +1,40 @@
 # mypy: allow-untyped-decorators
 # (torch is an extra: where it is missing, its types are unknown)
-"""From checkpoints to served models: export, threshold, judgement, cards and curves, all or nothing per model."""
+"""From checkpoints to served models and their INT8 variants: export, threshold, judgement, cards and curves."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
 from msgspec import Struct
+from onnx import ModelProto
 
-from training.curves import CURVES, drawn, losses
+from training.curves import drawn, losses
 from training.inspection.answers import Answers, ask, background_difference, milliseconds
 from training.inspection.calibration import Calibration, allowed, calibrate
 from training.inspection.contract import INPUT, Role, Served, config_text
-from training.inspection.judging import Rates, Report, cascade_rates, found_by_kind, localisation, rates
+from training.inspection.judging import (
+    Rates,
+    Report,
+    cascade_rates,
+    found_by_kind,
+    localisation,
+    plain_overlap,
+    rates,
+)
 from training.inspection.levelling import Level, level
 from training.inspection.network import Locator, Screen
 from training.inspection.onnx_graph import to_onnx
 from training.inspection.part_set import PartSet, Rendering, part_set
+from training.int8_publishing import note, store_variant
+from training.int8_variant import SUFFIX, Int8Trial, in_bytes
 from training.model_card import own_card
-from training.model_repository import store_files
+from training.model_repository import CURVES, GRAPH, store_files
 from training.provenance import commit_of
+from training.raw_network import read_model
+from training.speed import Feed, speed
 from training.trainer import to_tensor
 from training.trial import session
 
@@ -28,6 +42,11 @@ NAMES: Final[dict[Role, str]] = {"screen": "inspection-screen", "locator": "insp
 _SIZES: Final = (0.1, 0.15, 0.2, 0.3)
 _PER_SIZE: Final = 60
 _AT_ONCE: Final = 20
+_CALIBRATED: Final = 128
+_JUDGED_BY: Final[tuple[tuple[Role, str, Callable[[Report], float]], ...]] = (
+    ("screen", "share passed at once", lambda report: report.cascade.passed),
+    ("locator", "overlap of pixels", lambda report: report.localisation.iou),
+)
 
 
 class Sets(Struct, frozen=True):
@@ -52,19 +71,86 @@ def publish(work: Path, repository: Path, sets: Sets, miss_rate: float) -> Repor
         network.load_state_dict(states[role]["average"])
     share = max(0, allowed(sets.calibration.count, miss_rate)) / sets.calibration.count
     levelled = _level(networks, part_set(sets.levelling, work), share)
-    graphs = {
-        role: to_onnx(network, Served(NAMES[role], role, 0.0)).SerializeToString(deterministic=True)
-        for role, network in networks.items()
+    graphs = {role: to_onnx(network, Served(NAMES[role], role, 0.0)) for role, network in networks.items()}
+    judged = _judge(graphs, sets, work, miss_rate)
+    for role in networks:
+        facts = {
+            "commit": commit_of(Path(__file__).parents[1]),
+            "recipe": states[role]["recipe"],
+            "steps": states[role]["step"],
+            "ends": states[role]["ends"],
+            "parameters": sum(p.numel() for p in networks[role].parameters()),
+            "learnt_from_sha256": states[role]["data"],
+            "calibrated_on": _told(sets.calibration, work),
+            "judged_on": _told(sets.judging, work),
+            "levelled_on": {"rendering": sets.levelling, "result": levelled},
+            "calibration": judged.calibration,
+            "result": judged.report,
+        }
+        raw = graphs[role].SerializeToString(deterministic=True)
+        served = Served(NAMES[role], role, judged.calibration.threshold)
+        card = own_card(served.name, f"inspection-{role}", "training/train_inspection.py", raw, facts)
+        curves = drawn(served.name, losses(states[role]["curve"]))
+        store_files(repository, raw, config_text(served), card, True, {f"1/{CURVES}": curves})
+    return judged.report
+
+
+def publish_int8(
+    work: Path, repository: Path, sets: Sets, miss_rate: float
+) -> tuple[dict[Role, Int8Trial], str | None]:
+    """The variants of the published models, which share a threshold of their own; calibrated on what those have learnt
+    from and judged on what they were; with why they are not written, where one of them does not pay. Raises as
+    `publish` does, and ModelError where nothing is published."""
+    graphs = {role: read_model(repository / name / "1" / GRAPH) for role, name in NAMES.items()}
+    learnt, timed = part_set(sets.learning, work), _feeds(part_set(sets.judging, work), _CALIBRATED)
+    feeds = _feeds(learnt, _CALIBRATED)
+    variants = {role: in_bytes(graph, feeds, NAMES[role] + SUFFIX) for role, graph in graphs.items()}
+    before, after = (_judge(each, sets, work, miss_rate) for each in (graphs, variants))
+    trials = {
+        role: Int8Trial(
+            calibration_pictures=len(feeds),
+            judged_by=judged_by,
+            before=figure(before.report),
+            after=figure(after.report),
+            speed=speed(graphs[role], variants[role], timed),
+            bytes_before=graphs[role].ByteSize(),
+            bytes_after=variants[role].ByteSize(),
+        )
+        for role, judged_by, figure in _JUDGED_BY
     }
-    screen, locator = session(graphs["screen"]), session(graphs["locator"])
+    objection = next((trial.objection for trial in trials.values() if trial.objection), None)
+    for role, trial in trials.items():
+        if objection:
+            note(repository, NAMES[role], trial)
+            continue
+        served = Served(NAMES[role] + SUFFIX, role, after.calibration.threshold)
+        facts = {"calibration": after.calibration, "result": after.report}
+        store_variant(repository, NAMES[role], config_text(served), variants[role], trial, facts)
+    return trials, objection
+
+
+def _feeds(parts: PartSet, count: int) -> list[Feed]:
+    """Every so many-th part."""
+    return [{INPUT: np.array(parts.pixels[at : at + 1])} for at in range(0, len(parts), max(1, len(parts) // count))]
+
+
+class _Judged(Struct, frozen=True):
+    calibration: Calibration
+    report: Report
+
+
+def _judge(graphs: Mapping[Role, ModelProto], sets: Sets, work: Path, miss_rate: float) -> _Judged:
+    """The cascade of these graphs at the threshold that is chosen for it. Raises CalibrationError."""
+    screen, locator = (session(graphs[role].SerializeToString()) for role in NAMES)
     parts = part_set(sets.calibration, work)
     known = ask(screen, locator, parts)
     bad = parts.defective
     calibration = calibrate(known.cascade[bad], miss_rate)
     judged = part_set(sets.judging, work)
+    answers = ask(screen, locator, judged)
     one = judged.pixels[:1].copy()
     report = _report(
-        ask(screen, locator, judged),
+        answers,
         judged,
         calibration,
         calibrate(known.best[bad], miss_rate),
@@ -74,28 +160,16 @@ def publish(work: Path, repository: Path, sets: Sets, miss_rate: float) -> Repor
             milliseconds(lambda: locator.run(None, {INPUT: one})),
             milliseconds(lambda: background_difference(one[0])),
         ),
+        plain_overlap(known, parts, answers, judged),
         _by_size(screen, locator, work, sets.sized, calibration.threshold),
         _missed(screen, locator, part_set(sets.anywhere, work), calibration.threshold),
     )
-    for role in networks:
-        facts = {
-            "commit": commit_of(Path(__file__).parents[1]),
-            "recipe": states[role]["recipe"],
-            "steps": states[role]["step"],
-            "ends": states[role]["ends"],
-            "parameters": sum(p.numel() for p in networks[role].parameters()),
-            "learnt_from_sha256": states[role]["data"],
-            "calibrated_on": {"rendering": sets.calibration, "sha256": parts.sha256, "simulator": parts.commit},
-            "judged_on": {"rendering": sets.judging, "sha256": judged.sha256, "simulator": judged.commit},
-            "levelled_on": {"rendering": sets.levelling, "result": levelled},
-            "calibration": calibration,
-            "result": report,
-        }
-        served = Served(NAMES[role], role, calibration.threshold)
-        card = own_card(served.name, f"inspection-{role}", "training/train_inspection.py", graphs[role], facts)
-        curves = drawn(served.name, losses(states[role]["curve"]))
-        store_files(repository, graphs[role], config_text(served), card, True, {f"1/{CURVES}": curves})
-    return report
+    return _Judged(calibration, report)
+
+
+def _told(rendering: Rendering, work: Path) -> dict[str, Any]:
+    parts = part_set(rendering, work)
+    return {"rendering": rendering, "sha256": parts.sha256, "simulator": parts.commit}
 
 
 @torch.no_grad()
@@ -122,6 +196,7 @@ def _report(
     alone: Calibration,
     plain: Calibration,
     costs: tuple[float, float, float],
+    plain_iou: float,
     by_size: dict[str, dict[str, float]],
     missed_anywhere: float,
 ) -> Report:
@@ -140,6 +215,7 @@ def _report(
         locator_alone=single(answers.best, alone, locator_ms),
         background_difference=single(answers.plain, plain, plain_ms),
         localisation=where,
+        plain_iou=plain_iou,
         by_kind=by_kind,
         by_size=by_size,
         missed_anywhere=round(missed_anywhere, 4),

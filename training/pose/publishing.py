@@ -1,25 +1,32 @@
-"""From a checkpoint to the served model `shop-pose`: export, judgement, card and curve."""
+"""From a checkpoint to the served model `shop-pose` and its INT8 variant: export, judgement, card and curve."""
 
-import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+import msgspec
 import numpy as np
+import onnxruntime
 import torch
 from numpy.typing import NDArray
+from onnx import ModelProto
 
-from training.curves import CURVES, drawn, losses
+from training.curves import drawn, losses
+from training.int8_publishing import store_variant
+from training.int8_variant import SUFFIX, Int8Trial, in_bytes, tried
 from training.model_card import own_card
-from training.model_repository import store_files
+from training.model_repository import CURVES, GRAPH, store_files
 from training.pose.contract import INPUT, PoseModel, config_text
 from training.pose.crop_set import CropRendering, CropSet, crop_set
 from training.pose.judging import PoseReport, by_keypoint, figures
 from training.pose.network import ShopPose
 from training.pose.onnx_graph import to_onnx
 from training.provenance import commit_of
-from training.trial import session
+from training.raw_network import read_model
+from training.speed import Feed
+from training.trial import milliseconds, session
 from vision.pose_crop import HEIGHT, WIDTH
 
+_CALIBRATED: Final = 128
 MODEL: Final = PoseModel(
     name="shop-pose",
     family="shop-pose",
@@ -60,15 +67,33 @@ def publish(work: Path, repository: Path, learning: CropRendering, judging: Crop
     return report
 
 
+def publish_int8(
+    work: Path, repository: Path, learning: CropRendering, judging: CropRendering
+) -> tuple[Int8Trial, str | None]:
+    """The variant of the published model, calibrated on what that has learnt from and judged on what it was; with why
+    it is not written, where it does not pay. Raises ModelError where nothing is published."""
+    graph = read_model(repository / MODEL.name / "1" / GRAPH)
+    learnt, judged = crop_set(learning, work), crop_set(judging, work)
+    seen = _feeds(learnt.pixels[:: max(1, len(learnt) // _CALIBRATED)])
+    name = MODEL.name + SUFFIX
+    variant = in_bytes(graph, seen, name)
+
+    def judge(model: ModelProto) -> float:
+        return figures(_answers(session(model.SerializeToString()), judged)[..., :2], judged).oks
+
+    trial = tried(graph, variant, seen, _feeds(judged.pixels[:_CALIBRATED]), "OKS", judge)
+    config = config_text(msgspec.structs.replace(MODEL, name=name))
+    return trial, store_variant(repository, MODEL.name, config, variant, trial)
+
+
+def _feeds(crops: NDArray[np.uint8]) -> list[Feed]:
+    return [{INPUT: np.ascontiguousarray(each[None])} for each in crops]
+
+
 def judge(graph: bytes, learnt: CropSet, judged: CropSet) -> PoseReport:
     """The served graph against the mean pose, on crops that it has not learnt from."""
     running = session(graph)
-    answers = np.concatenate(
-        [
-            np.asarray(running.run(["people"], {INPUT: judged.pixels[start : start + 32]})[0])[:, 0]
-            for start in range(0, len(judged), 32)
-        ]
-    ).astype(np.float64)
+    answers = _answers(running, judged)
     shown = judged.keypoints[..., 2] == 2
     commoner = (learnt.keypoints[..., 2] == 2).mean(axis=0) > 0.5
     return PoseReport(
@@ -78,8 +103,14 @@ def judge(graph: bytes, learnt: CropSet, judged: CropSet) -> PoseReport:
         seen=round(float(((answers[..., 2] > 0.5) == shown).mean()), 4),
         seen_baseline=round(float((commoner == shown).mean()), 4),
         by_keypoint=by_keypoint(answers[..., :2], judged),
-        milliseconds=_milliseconds(running, judged.pixels[:1]),
+        milliseconds=milliseconds(lambda: running.run(None, {INPUT: judged.pixels[:1]})),
     )
+
+
+def _answers(running: onnxruntime.InferenceSession, crops: CropSet) -> NDArray[np.float64]:
+    """[n, 18, 3]"""
+    parts = [running.run(["people"], {INPUT: crops.pixels[at : at + 32]})[0] for at in range(0, len(crops), 32)]
+    return np.concatenate([np.asarray(part)[:, 0] for part in parts]).astype(np.float64)
 
 
 def mean_pose(crops: CropSet) -> NDArray[np.float64]:
@@ -87,13 +118,3 @@ def mean_pose(crops: CropSet) -> NDArray[np.float64]:
     inside = crops.keypoints[..., 2:] > 0
     places = crops.keypoints[..., :2].astype(np.float64)
     return np.asarray((places * inside).sum(axis=0) / inside.sum(axis=0))
-
-
-def _milliseconds(running: Any, one: NDArray[np.uint8]) -> float:
-    """Median of a person on one thread."""
-    times = []
-    for _ in range(60):
-        began = time.perf_counter()
-        running.run(None, {INPUT: one})
-        times.append(time.perf_counter() - began)
-    return round(1000 * float(np.median(times)), 3)

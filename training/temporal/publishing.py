@@ -1,5 +1,6 @@
-"""From checkpoints to the served model: export, judgement against the baseline, card and curves."""
+"""From checkpoints to the served model and its INT8 variant: export, judgement against the baseline, card, curves."""
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -11,15 +12,19 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from simulator.actors import LABELS
-from training.curves import CURVES, curves_of, drawn
+from training.curves import curves_of, drawn
 from training.hard_clips.clip_set import FPS, HEIGHT, PAD, WIDTH, clip_set
 from training.hard_clips.eyes import bundled_eyes
 from training.hard_clips.features import hardened
 from training.hard_clips.gain import ALL
-from training.hard_clips.judging import Floats, Step, by_class, compared, judged, watch
+from training.hard_clips.judging import Floats, Step, by_class, compared, judged, precisions, watch
 from training.hard_clips.sets import Sets, facts_of
+from training.int8_publishing import store_variant
+from training.int8_variant import SUFFIX, Int8Trial, in_bytes, tried
 from training.model_card import own_card
-from training.model_repository import store_files
+from training.model_repository import CURVES, GRAPH, store_files
+from training.raw_network import read_model
+from training.speed import Feed
 from training.temporal.contract import OUTPUTS, Served, config_text
 from training.temporal.network import MEMORY, Temporal
 from training.temporal.onnx_graph import SUPPRESSION, to_onnx
@@ -29,6 +34,7 @@ from training.trial import milliseconds, session
 NAME: Final = "junction-temporal"
 FAMILY: Final = "temporal"
 PARTS: Final = ("temporal", "baseline")
+_CALIBRATED_SCENES: Final = 8
 
 
 def served(name: str = NAME) -> Served:
@@ -65,6 +71,36 @@ def publish(work: Path, repository: Path, sets: Sets, detector: Path) -> Report:
     card = own_card(NAME, FAMILY, "training/train_temporal.py", raw, facts)
     store_files(repository, raw, config_text(served()), card, True, {f"1/{CURVES}": drawn(NAME, curves_of(states))})
     return report
+
+
+def publish_int8(work: Path, repository: Path, sets: Sets) -> tuple[Int8Trial, str | None]:
+    """The variant of the published model, calibrated on what that has learnt from and judged on what it was; with why
+    it is not written, where it does not pay. Raises ModelError where nothing is published."""
+    graph = read_model(repository / NAME / "1" / GRAPH)
+    learnt, clips = clip_set(sets.learning, work), clip_set(sets.judging, work)
+    seen = _feeds(graph, [hardened(learnt, sets.learning.seed, scene).pixels for scene in range(_CALIBRATED_SCENES)])
+    hard = judged(clips, [hardened(clips, sets.judging.seed, scene) for scene in range(sets.judging.scenes)])
+
+    def judge(model: ModelProto) -> float:
+        figures = precisions(watch(of_graph(model), hard, MEMORY), hard.parts[ALL])
+        return float(np.mean([each[0] for each in figures.values()]))
+
+    variant = in_bytes(graph, seen, NAME + SUFFIX)
+    trial = tried(graph, variant, seen, _feeds(graph, [hard.hard[0].pixels]), "mAP50", judge)
+    return trial, store_variant(repository, NAME, config_text(served(NAME + SUFFIX)), variant, trial)
+
+
+def _feeds(graph: ModelProto, clips: Iterable[NDArray[np.uint8]]) -> list[Feed]:
+    """Every fourth picture of each clip [t, H, W, 3] with what is remembered by then."""
+    step = of_graph(graph)
+    feeds: list[Feed] = []
+    for pictures in clips:
+        memory = np.zeros((1, *MEMORY), np.float32)
+        for index, picture in enumerate(pictures):
+            if index % 4 == 3:
+                feeds.append({"image": picture[None], "memory": memory})
+            _, memory = step(picture[None], memory)
+    return feeds
 
 
 def of_graph(graph: ModelProto) -> Step:

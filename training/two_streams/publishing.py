@@ -1,6 +1,6 @@
-"""From checkpoints to the served model: export, judgement against the baseline, card and curves."""
+"""From checkpoints to the served model and its INT8 variant: export, judgement against the baseline, card, curves."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -11,15 +11,19 @@ import torch
 from onnx import ModelProto
 
 from simulator.actors import LABELS
-from training.curves import CURVES, curves_of, drawn
+from training.curves import curves_of, drawn
 from training.hard_clips.clip_set import FPS, HEIGHT, PAD, WIDTH, clip_set
 from training.hard_clips.eyes import bundled_eyes
 from training.hard_clips.features import hardened
 from training.hard_clips.gain import ALL
 from training.hard_clips.judging import Floats, Judged, by_class, compared, judged, of_hidden, precisions, tabled
 from training.hard_clips.sets import Sets, facts_of
+from training.int8_publishing import store_variant
+from training.int8_variant import SUFFIX, Int8Trial, in_bytes, tried
 from training.model_card import own_card
-from training.model_repository import store_files
+from training.model_repository import CURVES, GRAPH, store_files
+from training.raw_network import read_model
+from training.speed import Feed
 from training.trial import milliseconds, session
 from training.two_streams.contract import OUTPUTS, Served, config_text
 from training.two_streams.flows import watched
@@ -31,6 +35,7 @@ from vision.optical_flow import Flow, Pixels, seen
 NAME: Final = "junction-two-streams"
 FAMILY: Final = "two-streams"
 PARTS: Final = ("two-streams", "baseline")
+_CALIBRATED_SCENES: Final = 8
 Answers: TypeAlias = Callable[[Pixels, Flow], Floats]
 """pictures [N, H, W, 3] and what is known of their cameras [N, *FLOW] to rows [N, K, 6]"""
 
@@ -61,6 +66,33 @@ def publish(work: Path, repository: Path, sets: Sets, detector: Path) -> Report:
     card = own_card(NAME, FAMILY, "training/train_two_streams.py", raw, facts)
     store_files(repository, raw, config_text(served()), card, True, {f"1/{CURVES}": drawn(NAME, curves_of(states))})
     return report
+
+
+def publish_int8(work: Path, repository: Path, sets: Sets) -> tuple[Int8Trial, str | None]:
+    """The variant of the published model, calibrated on what that has learnt from and judged on what it was; with why
+    it is not written, where it does not pay. Raises ModelError where nothing is published."""
+    graph = read_model(repository / NAME / "1" / GRAPH)
+    learnt, clips = clip_set(sets.learning, work), clip_set(sets.judging, work)
+    seen = _feeds([hardened(learnt, sets.learning.seed, scene).pixels for scene in range(_CALIBRATED_SCENES)])
+    hard = judged(clips, [hardened(clips, sets.judging.seed, scene) for scene in range(sets.judging.scenes)])
+    flows = [watched(one.pixels) for one in hard.hard]
+
+    def judge(model: ModelProto) -> float:
+        figures = precisions(tabled(_asked(of_graph(model), hard, flows), hard), hard.parts[ALL])
+        return float(np.mean([each[0] for each in figures.values()]))
+
+    variant = in_bytes(graph, seen, NAME + SUFFIX)
+    trial = tried(graph, variant, seen, _feeds([hard.hard[0].pixels]), "mAP50", judge)
+    return trial, store_variant(repository, NAME, config_text(served(NAME + SUFFIX)), variant, trial)
+
+
+def _feeds(clips: Iterable[Pixels]) -> list[Feed]:
+    """Every fourth picture of each clip [t, H, W, 3] with its flow."""
+    return [
+        {"image": pictures[index : index + 1], "flow": flows[index : index + 1]}
+        for pictures, flows in ((pictures, watched(pictures)) for pictures in clips)
+        for index in range(3, len(pictures), 4)
+    ]
 
 
 def compare(clips: Judged, both: Answers, baseline: Answers, size: int) -> Report:

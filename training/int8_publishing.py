@@ -31,7 +31,7 @@ def store_variant(
         return trial.objection
     card, curves = _published(repository / name)
     raw = variant.SerializeToString(deterministic=True)
-    own: dict[str, Any] = {QUANTIZATION: trial, "quantized_by": commit_of(Path(__file__).parents[1])}
+    own: dict[str, Any] = {QUANTIZATION: trial, "quantized_by": commit_of(Path(__file__).parent)}
     told = own_card(name + SUFFIX, card.family, card.origin, raw, {**card.facts, **facts, **own})
     store_files(repository, raw, config, told, True, {f"1/{CURVES}": curves})
     return None

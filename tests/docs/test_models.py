@@ -7,9 +7,11 @@ from training.fusion.report import Int8Report
 from training.fusion.report import Report as FusionReport
 from training.hard_clips.gain import ALL
 from training.inspection.judging import Report
+from training.int8_variant import QUANTIZATION, REFUSED, Int8Trial
 from training.model_card import read_card
 from training.model_overview import Overview, overviews, table
 from training.model_page import PAGE, page, report
+from training.speed import Speed
 from training.temporal.report import AIM
 from training.temporal.report import Report as TemporalReport
 from training.two_streams.report import OCCLUDED
@@ -57,7 +59,19 @@ def test_every_network_has_a_line_with_its_int8_variant_in_it() -> None:
     assert line["value"] == quick["before"]
     pose = lines["shop-pose"]
     assert pose["gain"] == round(pose["value"] - pose["baseline"], 4)
-    assert pose["times_faster"] is None
+    trial = msgspec.json.decode(read_card(home / "shop-pose-int8/card.json").facts[QUANTIZATION], type=Int8Trial)
+    assert (pose["float32_ms"], pose["int8_ms"]) == (trial.speed.float32_ms, trial.speed.int8_ms)
+    assert pose["int8_lost"] == round(trial.before - trial.after, 4)
+    assert all(each["int8_ms"] for each in lines.values()), "what INT8 gains is measured of every network"
+
+
+def test_an_int8_variant_that_does_not_pay_is_in_the_table_too() -> None:
+    card = read_card(ROOT / "triton_models/shop-pose/card.json")
+    trial = Int8Trial(64, "OKS", 0.722, 0.7, Speed(2.0, 1.9, 1.05), 1000, 400)
+    noted = msgspec.structs.replace(card, facts={**card.facts, REFUSED: msgspec.Raw(msgspec.json.encode(trial))})
+    (line,) = overviews({"shop-pose": noted}, {"shop-pose": 1_230_000})
+    assert (line.float32_ms, line.int8_ms, line.int8_lost, line.int8_refused) == (2.0, 1.9, 0.022, True)
+    assert "| 2.00 | 1.90 | 1.05 | 0.022, not served | 1.23 |" in table([line])
 
 
 def test_what_a_card_does_not_say_is_a_dash() -> None:

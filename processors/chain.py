@@ -11,6 +11,7 @@ from schemas.results import config_hash
 from vision import activity, flow, tracker, trajectories
 from vision.activity import State as ActivityState
 from vision.geometry import homography
+from vision.memory import Memory
 from vision.rules import line, red_light, zone
 from vision.scene import Fact, Scene
 
@@ -51,6 +52,8 @@ class Inferred(msgspec.Struct, frozen=True):
     provenance: Provenance
     watched: Watched | None = None
     """None: it was not asked about this one"""
+    memory: Memory | msgspec.UnsetType = msgspec.UNSET
+    """of a detector that has one: what it wants back with the next frame"""
 
 
 class ChainState(msgspec.Struct, frozen=True):
@@ -61,6 +64,8 @@ class ChainState(msgspec.Struct, frozen=True):
     flow: flow.FlowState
     activity: ActivityState | msgspec.UnsetType = msgspec.UNSET
     """unset where the analysis does not ask for it"""
+    memory: Memory | msgspec.UnsetType = msgspec.UNSET
+    """unset where the detector has none"""
 
 
 class Chain:
@@ -126,7 +131,8 @@ class Chain:
             *changes,
             *(self._flow(row, frame.provenance) for row in rows),
         )
-        return ChainState(tracked_state, trajectory_state, rule_states, flow_state, watched_state), outputs
+        after = ChainState(tracked_state, trajectory_state, rule_states, flow_state, watched_state, frame.memory)
+        return after, outputs
 
     def close(self, state: ChainState, provenance: Provenance) -> tuple[ChainState, tuple[Flow, ...]]:
         """The source has ended or the configuration changes: what is still being counted goes out."""
@@ -150,6 +156,7 @@ class Chain:
             ),
             flow=msgspec.json.decode(raw.flow, type=flow.FlowState),
             activity=raw.activity,
+            memory=raw.memory,
         )
 
     def _watch(
@@ -217,6 +224,7 @@ class _SavedState(msgspec.Struct):
     rules: tuple[msgspec.Raw, ...]
     flow: msgspec.Raw
     activity: ActivityState | msgspec.UnsetType = msgspec.UNSET
+    memory: Memory | msgspec.UnsetType = msgspec.UNSET
 
 
 def event_id(camera: str, kind: str, rule: str, track: str, captured_ns: int) -> str:

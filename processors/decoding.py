@@ -44,6 +44,7 @@ class GopReader:
     ) -> None:
         self._analysis = analysis
         self.contract: Final = contract
+        self._rate = analysis.sample_fps or contract.fps
         self._letterbox = Letterbox(contract.width, contract.height, contract.letterbox, contract.pad)
         self._scene = scene
         self._scene_letterbox = Letterbox(scene.width, scene.height, "top_left", scene.pad) if scene else None
@@ -84,7 +85,7 @@ class GopReader:
         self._decoder = None
 
     def _prepare(self, picture: Picture) -> Prepared:
-        now = bucket(picture.captured_ns, self._analysis.sample_fps)
+        now = bucket(picture.captured_ns, self._rate)
         sampled = self.last_bucket is None or now != self.last_bucket
         shed = sampled and 0 < self._level < KEYFRAMES_ONLY and self._sampled % STRIDES[self._level] > 0
         if sampled:
@@ -122,7 +123,7 @@ class GopReader:
 
     def _passed(self, unit: AccessUnit) -> Prepared:
         """Not even decoded: in order of decoding, a later frame may have come before it."""
-        now = bucket(unit.captured_ns, self._analysis.sample_fps)
+        now = bucket(unit.captured_ns, self._rate)
         shed = self.last_bucket is None or now > self.last_bucket
         if shed:
             self.last_bucket = now

@@ -28,6 +28,10 @@ class ModelContract(msgspec.Struct, frozen=True):
     """this version was asked for: no other may answer"""
     batch: int = 1
     """pictures that a request may carry"""
+    memory: tuple[int, ...] = ()
+    """shape of what it wants back with a camera's next picture; empty: it sees single pictures"""
+    fps: float | None = None
+    """pictures a second that it has learnt from; None: it sees single pictures"""
 
 
 class Inference(msgspec.Struct, frozen=True):
@@ -35,6 +39,8 @@ class Inference(msgspec.Struct, frozen=True):
     """[k, 6], the best score first, unused rows zero"""
     version: str
     """of the model: the one that has answered"""
+    memory: NDArray[np.float32] | None = None
+    """what a detector with a memory wants back with the next picture"""
 
 
 class SceneContract(msgspec.Struct, frozen=True):
@@ -75,6 +81,11 @@ class Detector(Protocol):
 
         Waits while the server does not answer; raises WindowFailedError when the model refuses the input.
         """
+        ...
+
+    async def recall(self, contract: ModelContract, image: NDArray[np.uint8], memory: NDArray[np.float32]) -> Inference:
+        """As `infer`, of a detector with a memory. image: [height, width, 3]; memory: `contract.memory`, zeros where
+        there is none."""
         ...
 
     async def scene(self, model: str) -> SceneContract:
@@ -151,6 +162,8 @@ class FakeDetector:
         self.live = contract.version
         self.served = {contract.version}
         self.calls = 0
+        self.remembering: Callable[..., tuple[NDArray[np.float32], NDArray[np.float32]]] | None = None
+        """of a detector with a memory: (image, memory) to rows and the next memory"""
         self.watching: tuple[SceneContract, Callable[..., Observation]] | None = None
         """a network that looks at scenes, and its answer to (image, h, c)"""
 
@@ -168,6 +181,15 @@ class FakeDetector:
             raise NotServedError(f"model {contract.name} {contract.version} is not served")
         version = contract.version if contract.version in self.served else self.live
         return [Inference(self._answer(image), version) for image in images]
+
+    async def recall(self, contract: ModelContract, image: NDArray[np.uint8], memory: NDArray[np.float32]) -> Inference:
+        assert self.remembering is not None
+        assert memory.shape == contract.memory
+        self.calls += 1
+        if self._failures:
+            raise self._failures.pop(0)
+        rows, kept = self.remembering(image, memory)
+        return Inference(rows, contract.version if contract.version in self.served else self.live, kept)
 
     async def scene(self, model: str) -> SceneContract:
         if self.watching is None or self.watching[0].name != model:

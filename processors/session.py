@@ -24,6 +24,7 @@ from processors.stepping import (
     Answer,
     Close,
     Closed,
+    Due,
     Ending,
     FrameItem,
     GapItem,
@@ -221,8 +222,11 @@ class CameraSession:
         """What is decoded goes to the stepper, its inference under way: in one request what one may carry."""
         decoded, self._decoded = self._decoded, []
         sampled = [item.frame for item in decoded if item.frame.image is not None]
-        answers: list[Answer] = []
+        answers: list[Answer | Due] = []
         for contract, frames in groupby(sampled, self._asked):
+            if contract.memory:
+                answers += [Due(contract) for _ in frames]
+                continue
             images = [frame.image for frame in frames if frame.image is not None]
             most = min(contract.batch, self._ports.frames_in_flight)
             for first in range(0, len(images), most):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from processors.chain import MEMORY_NS, Chain, ChainState, Inferred, Watched, event_id
 from processors.decoding import Prepared
@@ -18,6 +19,7 @@ from schemas.results import Result, headers_of
 from vision import activity
 from vision.boxes import from_output
 from vision.letterbox import Letterbox
+from vision.memory import recalled, remembered
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,13 @@ class Answer:
     async def inference(self) -> Inference:
         """Raises WindowFailedError."""
         return (await self.request)[self.place]
+
+
+@dataclass(frozen=True)
+class Due:
+    """Of a detector with a memory: it is asked when the answer before this one is there."""
+
+    contract: ModelContract
 
 
 class SessionState(msgspec.Struct, frozen=True):
@@ -47,7 +56,7 @@ class FrameItem:
     received_ns: int
     taken_ns: int
     decoded_ns: int
-    answer: Answer | None = None
+    answer: Answer | Due | None = None
     """None: the frame is not sampled"""
 
 
@@ -197,11 +206,11 @@ class Stepper:
                     WORKER_SHED_FRAMES.labels(self.camera).inc()
             return
         try:
-            answer = await item.answer.inference()
+            answer = await self._answer(item.answer, window, frame)
         except WindowFailedError as error:
             window.refusal = window.refusal or str(error)
             return
-        if window.refusal:
+        if window.refusal or answer is None:
             return
         inferred_ns = self._clock()
         assert self._chain is not None
@@ -241,6 +250,7 @@ class Stepper:
                 signals=frame.signals,
                 provenance=provenance,
                 watched=watched,
+                memory=UNSET if answer.memory is None else remembered(answer.memory, frame.captured_ns),
             ),
         )
         window.inferred += 1
@@ -255,11 +265,23 @@ class Stepper:
             extra = [("timing", timing)] if isinstance(output, Detections | Event) else []
             await self._publish(output, window.acks, window.traceparent, extra)
 
+    async def _answer(self, asked: Answer | Due, window: Window, frame: Prepared) -> Inference | None:
+        """None: nobody wants it any more. Raises WindowFailedError."""
+        if isinstance(asked, Answer):
+            return await asked.inference()
+        if window.refusal:
+            return None
+        assert self._state is not None
+        assert frame.image is not None
+        kept = None if self._state.memory is UNSET else self._state.memory
+        memory = recalled(kept, frame.captured_ns, asked.contract.memory)
+        return await self._detector.recall(asked.contract, frame.image, memory)
+
     async def _watched(self, state: ChainState, frame: Prepared) -> Watched | None:
         """One after the other: each answer takes the state that the one before it left. Raises WindowFailedError."""
         scene = self._scene
         kept = state.activity
-        if frame.scene is None or scene is None or kept is msgspec.UNSET:
+        if frame.scene is None or scene is None or kept is UNSET:
             return None
         if not activity.due(kept, frame.captured_ns, scene.fps):
             return None

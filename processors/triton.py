@@ -17,6 +17,8 @@ from processors.errors import NotServedError, RetryError, WindowFailedError
 from processors.in_flight import GIVE_UP_SECONDS, InFlight
 from processors.ports import Inference, ModelContract, Observation, SceneContract
 from processors.shared_images import SharedImages, Slot
+from processors.triton_memory import INPUT as MEMORY
+from processors.triton_memory import asked, memory_shape
 from processors.triton_scene import observed, scene_contract
 from runtime.logging import logger
 from runtime.metrics import WORKER_RETRIES
@@ -107,20 +109,12 @@ class TritonDetector:
         return contract
 
     async def infer(self, contract: ModelContract, images: Sequence[NDArray[np.uint8]]) -> list[Inference]:
-        asked = contract
+        return await self._of_version(contract, lambda asked: self._infer_once(asked, images))
 
-        async def once() -> list[Inference]:
-            nonlocal asked
-            try:
-                return await self._infer_once(asked, images)
-            except InferenceServerException as error:
-                live = await self._succeeding(asked, error)
-                if live is None:
-                    raise
-                asked = live
-                return await self._infer_once(asked, images)
-
-        return await self._patiently(contract.name, once)
+    async def recall(self, contract: ModelContract, image: NDArray[np.uint8], memory: NDArray[np.float32]) -> Inference:
+        return await self._of_version(
+            contract, lambda version: self._in_flight.answer(asked(self._client, version, image, memory))
+        )
 
     async def scene(self, model: str) -> SceneContract:
         now = asyncio.get_running_loop().time()
@@ -163,6 +157,23 @@ class TritonDetector:
             (found,) = told.model_stats
             # of requests with several pictures, the pictures
             return Spent(found.inference_count, found.inference_stats.compute_infer.ns)
+
+        return await self._patiently(contract.name, once)
+
+    async def _of_version(self, contract: ModelContract, call: Callable[[ModelContract], Awaitable[T]]) -> T:
+        """Of the contract's version; of the live one, where that has been taken away meanwhile."""
+        version = contract
+
+        async def once() -> T:
+            nonlocal version
+            try:
+                return await call(version)
+            except InferenceServerException as error:
+                live = await self._succeeding(version, error)
+                if live is None:
+                    raise
+                version = live
+                return await call(version)
 
         return await self._patiently(contract.name, once)
 
@@ -310,8 +321,11 @@ def _contract(model: str, version: str, metadata: dict[str, Any], config: dict[s
     inputs = {item["name"]: item for item in metadata.get("inputs", [])}
     outputs = {item["name"]: item for item in metadata.get("outputs", [])}
     image, rows = inputs.get("image"), outputs.get("detections")
-    if len(inputs) != 1 or image is None or image["datatype"] != "UINT8":
-        raise WindowFailedError(f"model {model}: wants inputs {sorted(inputs)}, the contract is one UINT8 `image`")
+    if inputs.keys() - {MEMORY} != {"image"} or image is None or image["datatype"] != "UINT8":
+        raise WindowFailedError(
+            f"model {model}: wants inputs {sorted(inputs)}, the contract is one UINT8 `image`, and `{MEMORY}` where it "
+            "remembers"
+        )
     shape = [int(side) for side in image["shape"]]
     if len(shape) != 4 or shape[3] != 3 or shape[1] < 1 or shape[2] < 1:
         raise WindowFailedError(f"model {model}: input shape {shape}, the contract is [n, height, width, 3]")
@@ -321,6 +335,7 @@ def _contract(model: str, version: str, metadata: dict[str, Any], config: dict[s
     labels = tuple(label.strip() for label in parameters.get("labels", "").split(",") if label.strip())
     if not labels:
         raise WindowFailedError(f"model {model}: the configuration has no parameter `labels`")
+    memory = memory_shape(model, inputs, outputs)
     return ModelContract(
         name=model,
         version=version or _live(metadata.get("versions", []), parameters),
@@ -331,7 +346,19 @@ def _contract(model: str, version: str, metadata: dict[str, Any], config: dict[s
         pad=int(parameters.get("pad") or 114),
         exact=bool(version),
         batch=max(int(config.get("max_batch_size", 0)), 1),
+        memory=memory,
+        fps=_rate(model, parameters) if memory else None,
     )
+
+
+def _rate(model: str, parameters: dict[str, str]) -> float | None:
+    try:
+        rate = float(parameters["fps"]) if "fps" in parameters else None
+    except ValueError:
+        rate = 0.0
+    if rate is not None and not 0 < rate <= 240:
+        raise WindowFailedError(f"model {model}: {parameters['fps']!r} are no pictures a second")
+    return rate
 
 
 def _parameters(config: dict[str, Any]) -> dict[str, str]:

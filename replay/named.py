@@ -1,7 +1,8 @@
 """Which version of a model has answered when, as published results name it: looking again must ask for that one."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -13,6 +14,8 @@ from processors.ports import Detector, Inference, ModelContract, Observation, Sc
 from replay.log import PartitionLog
 from schemas.messages import Provenance
 from schemas.topics import DETECTIONS
+
+T = TypeVar("T")
 
 _EARLY_MS = 5_000
 """clocks of two machines differ"""
@@ -88,10 +91,10 @@ class Faithful:
             raise (_gone(model, version) if version else error) from error
 
     async def infer(self, contract: ModelContract, images: Sequence[NDArray[np.uint8]]) -> list[Inference]:
-        try:
-            return await self._detector.infer(contract, images)
-        except NotServedError as error:
-            raise (_gone(contract.name, contract.version) if contract.exact else error) from error
+        return await _of_named(contract, self._detector.infer(contract, images))
+
+    async def recall(self, contract: ModelContract, image: NDArray[np.uint8], memory: NDArray[np.float32]) -> Inference:
+        return await _of_named(contract, self._detector.recall(contract, image, memory))
 
     async def scene(self, model: str) -> SceneContract:
         """The live version: detections, by which versions are known, do not name this model's."""
@@ -101,6 +104,13 @@ class Faithful:
         self, contract: SceneContract, image: NDArray[np.uint8], h: NDArray[np.float32], c: NDArray[np.float32]
     ) -> Observation:
         return await self._detector.observe(contract, image, h, c)
+
+
+async def _of_named(contract: ModelContract, answer: Awaitable[T]) -> T:
+    try:
+        return await answer
+    except NotServedError as error:
+        raise (_gone(contract.name, contract.version) if contract.exact else error) from error
 
 
 def _gone(model: str, version: str) -> VersionGoneError:

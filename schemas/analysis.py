@@ -94,7 +94,7 @@ class Analysis(Struct, frozen=True, forbid_unknown_fields=True):
 
     model: Name = "junction-yolo"
     sample_fps: Annotated[float, Meta(gt=0, le=240)] | None = None
-    """frames per second that are inferred; null: every frame"""
+    """frames per second that are inferred; null: every frame, or as many as a model with a memory has learnt from"""
     min_score: Fraction01 = 0.25
     labels: tuple[str, ...] = ()
     """classes kept from the detector; empty: all"""

@@ -17,17 +17,17 @@ from training.hard_clips.clip_set import Rendering, clip_set
 from training.hard_clips.eyes import bundled_eyes
 from training.hard_clips.features import features
 from training.hard_clips.sets import Sets
-from training.practice import practise
+from training.practice import practise_in_turns
 from training.temporal.lesson import RunLesson
-from training.temporal.network import Temporal
+from training.temporal.network import ENLARGED, Temporal
 from training.temporal.publishing import PARTS, publish_int8
 from training.temporal.publishing import publish as published
 from training.trainer import Recipe, Trainer
 
-SETS = Sets(learning=Rendering(700, 40), draws=3, judging=Rendering(7000, 24))
+SETS = Sets(learning=Rendering(700, 160), draws=2, judging=Rendering(7000, 24))
 """far apart: no junction of one is in the other"""
 RECIPE = Recipe(
-    steps=1200, batch=6, peak_rate=3e-3, weight_decay=0.02, warmup_steps=30, plain_share=0.0, average_decay=0.98
+    steps=1600, batch=6, peak_rate=3e-3, weight_decay=0.02, warmup_steps=30, plain_share=0.0, average_decay=0.98
 )
 
 app = typer.Typer(help="The detector with a memory, from rendered clips to served model.", no_args_is_help=True)
@@ -51,18 +51,18 @@ def train(
     scenes: Annotated[int, typer.Option(help="Junctions to learn from.")] = SETS.learning.scenes,
     steps: int = RECIPE.steps,
     threads: Annotated[int, typer.Option(help="The weights depend on it.")] = 1,
-    every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 20,
+    every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 50,
 ) -> None:
     """Render; then, on the frozen features, the network learns, and the baseline: the same without the kept maps, with
     the same recipe on the same runs."""
     torch.set_num_threads(threads)
     clips = clip_set(msgspec.structs.replace(SETS.learning, scenes=scenes), work)
-    lesson = RunLesson(features(bundled_eyes(onnx.load(detector)), clips, SETS.learning.seed, SETS.draws, work), clips)
+    eyes = bundled_eyes(onnx.load(detector), ENLARGED)
+    lesson = RunLesson(features(eyes, clips, SETS.learning.seed, SETS.draws, work), clips)
     recipe = msgspec.structs.replace(RECIPE, steps=steps)
-    for part in PARTS:
-        trainer = Trainer(recipe, partial(Temporal, part == PARTS[0]), lesson)
-        with Terminal(part) as audience:
-            practise(trainer, work / f"{part}.pt", every, audience)
+    trainers = {part: Trainer(recipe, partial(Temporal, part == PARTS[0]), lesson) for part in PARTS}
+    with Terminal() as audience:
+        practise_in_turns(trainers, work, every, audience)
 
 
 @app.command()

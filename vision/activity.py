@@ -5,21 +5,11 @@ per camera, which survives `msgspec.json` bit for bit, so that a camera resumed 
 had happened.
 """
 
-from typing import Final, TypeAlias
-
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
-Floats: TypeAlias = NDArray[np.float32]
-
-FORGOTTEN_NS: Final = 2_000_000_000
-"""without a picture for so long it is another scene, and memories of the old one mislead"""
-_LESSON_NS: Final = 30_000_000_000
-"""The network's memory is empty again at each such time of capture. It fades but never quite ends: without this a state
-could not be found again from another beginning, as replays must."""
-_FLOAT: Final = np.dtype("<f4")
+from vision.memory import FLOAT, FORGOTTEN_NS, Floats, forgotten
 
 
 class State(Struct, frozen=True):
@@ -67,10 +57,9 @@ def due(state: State, captured_ns: int, fps: float) -> bool:
 def memory(state: State, captured_ns: int, size: int) -> tuple[Floats, Floats]:
     """h and c [size] for the picture of that time: what the network answered last, or zeros where there is nothing,
     nothing recent, or what another network said."""
-    gone = captured_ns - state.seen_ns > FORGOTTEN_NS or captured_ns // _LESSON_NS != state.seen_ns // _LESSON_NS
-    if gone or {len(state.h), len(state.c)} != {size * _FLOAT.itemsize}:
+    if forgotten(state.seen_ns, captured_ns) or {len(state.h), len(state.c)} != {size * FLOAT.itemsize}:
         return np.zeros(size, np.float32), np.zeros(size, np.float32)
-    h, c = (np.frombuffer(kept, _FLOAT).astype(np.float32) for kept in (state.h, state.c))
+    h, c = (np.frombuffer(kept, FLOAT).astype(np.float32) for kept in (state.h, state.c))
     return h, c
 
 
@@ -88,8 +77,8 @@ def step(
     candidate_ns = state.candidate_ns if resumed and said == state.candidate else now
     after = replace(
         state,
-        h=answer.h.astype(_FLOAT).tobytes(),
-        c=answer.c.astype(_FLOAT).tobytes(),
+        h=answer.h.astype(FLOAT).tobytes(),
+        c=answer.c.astype(FLOAT).tobytes(),
         seen_ns=now,
         candidate=said,
         candidate_ns=candidate_ns,

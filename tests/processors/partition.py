@@ -52,6 +52,9 @@ class SquareDetector:
             raise KilledError
         return [Inference(find_square(image), contract.version) for image in images]
 
+    async def recall(self, contract: ModelContract, image: NDArray[np.uint8], memory: NDArray[np.float32]) -> Inference:
+        raise NotServedError(contract.name)
+
     async def scene(self, model: str) -> SceneContract:
         raise NotServedError(model)
 

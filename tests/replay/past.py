@@ -27,6 +27,7 @@ class Past(msgspec.Struct):
 
     stack: Stack
     begin_ns: int
+    camera: str = CAMERA
 
     @property
     def bootstrap(self) -> str:
@@ -49,7 +50,7 @@ class Past(msgspec.Struct):
                 return await look_again(
                     self.bootstrap,
                     detector,
-                    CAMERA,
+                    self.camera,
                     self.begin_ns + round(start * SECOND_NS),
                     self.begin_ns + round(end * SECOND_NS),
                     **more,
@@ -60,7 +61,7 @@ class Past(msgspec.Struct):
         return asyncio.run(look())
 
     def newest(self) -> dict[Key, Outcome]:
-        span = locate(self.bootstrap, CAMERA, self.begin_ns, self.begin_ns + SECONDS * SECOND_NS)
+        span = locate(self.bootstrap, self.camera, self.begin_ns, self.begin_ns + SECONDS * SECOND_NS)
         return published(self.bootstrap, span, 2**63)
 
     def rewatch(self, *words: str) -> tuple[int, dict[str, Any]]:

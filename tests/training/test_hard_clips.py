@@ -3,16 +3,19 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 
 from training.average_precision import Objects
 from training.hard_clips.clip_set import HEIGHT, LEAST_HEIGHT, SHOWN, WIDTH, ClipSet, Rendering, clip_set
 from training.hard_clips.gain import ALL
-from training.hard_clips.hardship import harden
+from training.hard_clips.hardship import Hard, harden
 from training.hard_clips.judging import Floats, Step, compared, judged, of_hidden, tabled, watch
+from training.hard_clips.plain import plain50
 
 FRAMES = 24
+DETECTOR = Path(__file__).resolve().parents[2] / "triton_models" / "junction-yolo" / "1" / "model.onnx"
 
 
 def test_clips_are_letterboxed_and_come_from_the_seed(tmp_path: Path) -> None:
@@ -130,3 +133,13 @@ def test_of_what_is_hidden_nothing_else_is_wanted(grey: NDArray[np.uint8]) -> No
     everything = compared(table, table, alone.parts[ALL])
     assert everything is not None
     assert everything.objects == 4
+
+
+def test_the_bundled_detector_is_shown_the_same_pictures_at_its_size(tmp_path: Path) -> None:
+    """Clear ones, in which it finds a good part of what is to be found; boxes come back in the clips' pixels."""
+    clips = clip_set(Rendering(8, 2, 6), tmp_path)
+    nothing = np.zeros(clips.pixels.shape[1:4], bool)
+    clear = [Hard(pixels, nothing, nothing[:, 0, 0], nothing[:, 0, 0]) for pixels in clips.pixels]
+    found = plain50(onnx.load(DETECTOR), judged(clips, clear))
+    assert set(found) == {ALL, "clear"}
+    assert found[ALL] == found["clear"] > 0.2

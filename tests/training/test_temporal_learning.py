@@ -19,7 +19,7 @@ from training.hard_clips.wanted import padded
 from training.network import grid
 from training.temporal.contract import INPUTS, OUTPUTS
 from training.temporal.lesson import RUN, RunLesson
-from training.temporal.network import FINE, FOUND, LOW, MEMORY, MIDDLE, STRIDE, Temporal
+from training.temporal.network import ENLARGED, FINE, FOUND, LOW, MEMORY, MIDDLE, STRIDE, Temporal
 from training.temporal.onnx_graph import to_onnx
 from training.temporal.publishing import of_graph, served
 from training.trainer import Recipe, Trainer, to_tensor
@@ -34,7 +34,7 @@ RENDERING = Rendering(6, 1, RUN + 2)
 @pytest.fixture(scope="module")
 def eyes() -> Eyes:
     torch.set_num_threads(1)
-    return bundled_eyes(onnx.load(DETECTOR))
+    return bundled_eyes(onnx.load(DETECTOR), ENLARGED)
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,9 @@ def lively(temporal: bool = True) -> Any:
     return network
 
 
-def test_the_frozen_stages_are_the_bundled_detector_s(eyes: Eyes, clips: ClipSet) -> None:
+def test_the_frozen_stages_are_the_bundled_detector_s(clips: ClipSet) -> None:
     """Their maps are also inside the served graph."""
+    eyes = bundled_eyes(onnx.load(DETECTOR))
     graph = onnx.load(DETECTOR)
     made = {output: node for node in graph.graph.node for output in node.output}
     wide = [name for name, node in made.items() if node.op_type == "Relu"]

@@ -14,6 +14,7 @@ from tests.training.stopping import check_that_stopping_changes_nothing
 from training.hard_clips.clip_set import HEIGHT, WIDTH, ClipSet, Rendering, clip_set
 from training.hard_clips.eyes import Eyes, bundled_eyes
 from training.hard_clips.features import Features, features, hardened
+from training.hard_clips.gain import ALL
 from training.hard_clips.judging import judged
 from training.network import grid
 from training.trainer import Choice, Recipe, Trainer, to_tensor
@@ -156,7 +157,7 @@ def test_both_are_asked_what_they_would_be_in_service(eyes: Eyes, clips: ClipSet
         return graph(pictures, flow)
 
     hard = hardened(clips, RENDERING.seed, 0)
-    report = compare(judged(clips, [hard]), listening, graph, 7)
+    report = compare(judged(clips, [hard]), listening, graph, {ALL: 0.5}, 7)
     for index, known in enumerate(watched(hard.pixels)):
         np.testing.assert_array_equal(given[index][0], known)
         assert not given[index + RENDERING.frames].any(), "asked again without flow"

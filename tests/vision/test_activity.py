@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vision.activity import FORGOTTEN_NS, Answer, Change, State, due, initial, memory, step
+from vision.activity import Answer, Change, State, due, initial, memory, step
+from vision.memory import FORGOTTEN_NS
 
 LABELS = ("empty", "standing", "flowing", "crossing")
 TICK = 250_000_000

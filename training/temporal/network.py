@@ -21,6 +21,8 @@ from simulator.actors import LABELS
 from training.hard_clips.clip_set import HEIGHT, WIDTH
 from training.network import Backbone, ConvUnit
 
+ENLARGED: Final = 2
+"""times, before the frozen stages see it: they have learnt from objects of that size"""
 STRIDE: Final = 16
 """pixels a cell of the maps that are kept"""
 ROWS: Final = HEIGHT // STRIDE
@@ -30,7 +32,7 @@ FINE: Final = 2
 """finer, on either side, are the cells in which boxes are found"""
 FOUND: Final = CELLS * FINE * FINE
 LOW, MIDDLE = Backbone.widths[:2]
-"""channels of the frozen maps: [LOW, FINE * ROWS, FINE * COLUMNS], and [MIDDLE, ROWS, COLUMNS]"""
+"""channels of the frozen maps, whose cells are a half and as large as the fine ones"""
 CHANNELS: Final = 64
 PICTURES: Final = 2
 """of which maps are kept"""
@@ -41,7 +43,6 @@ HEADS: Final = 4
 WIDE: Final = 8
 """numbers of each head's queries, keys and values"""
 _ASKED: Final = HEADS * WIDE
-_HEAD: Final = 48
 EPSILON: Final = 1e-5
 
 
@@ -100,10 +101,11 @@ class Temporal(nn.Module):
     def __init__(self, temporal: bool = True) -> None:
         super().__init__()
         self.temporal = temporal
-        self.low, self.middle = nn.Conv2d(LOW, CHANNELS, FINE, FINE), nn.Conv2d(MIDDLE, CHANNELS, 1)
+        self.low, self.middle = nn.Conv2d(LOW, CHANNELS, 2, 2), nn.Conv2d(MIDDLE, CHANNELS, 1)
+        self.coarser = nn.Conv2d(CHANNELS, CHANNELS, FINE, FINE)
         self.block = Block(PICTURES if temporal else 0)
-        self.fine, self.coarse = nn.Conv2d(LOW, _HEAD, 1), nn.Conv2d(CHANNELS, _HEAD * FINE * FINE, 1)
-        self.head = nn.Sequential(ConvUnit(_HEAD, 64))
+        self.finer = nn.Conv2d(CHANNELS, CHANNELS * FINE * FINE, 1)
+        self.head = nn.Sequential(ConvUnit(CHANNELS, 96), ConvUnit(96, 64))
         self.classes, self.sides = nn.Conv2d(64, len(LABELS), 1), nn.Conv2d(64, 4, 1)
         assert self.classes.bias is not None
         assert self.sides.bias is not None
@@ -111,36 +113,36 @@ class Temporal(nn.Module):
         nn.init.constant_(self.classes.bias, -4.6)
         nn.init.constant_(self.sides.bias, 2.0)
 
-    def neck(self, low: Tensor, middle: Tensor) -> Tensor:
-        return torch.relu(self.low(low) + self.middle(middle))
+    def neck(self, low: Tensor, middle: Tensor) -> tuple[Tensor, Tensor]:
+        """The picture on fine cells and on coarse ones."""
+        fine = torch.relu(self.low(low) + self.middle(middle))
+        return fine, torch.relu(self.coarser(fine))
 
-    def found(self, maps: Tensor, low: Tensor) -> Tensor:
-        """Maps after the block, and the fine ones before it, to rows [N, FOUND, classes + 4]: logits, then sides in
-        strides of the fine map."""
-        joined = torch.relu(functional.pixel_shuffle(self.coarse(maps), FINE) + self.fine(low))
-        shared = self.head(joined)
+    def found(self, maps: Tensor, fine: Tensor) -> Tensor:
+        """Maps after the block, and the picture on fine cells, to rows [N, FOUND, classes + 4]: logits, then sides in
+        strides of the fine cells."""
+        shared = self.head(torch.relu(functional.pixel_shuffle(self.finer(maps), FINE) + fine))
         return torch.cat([self.classes(shared), self.sides(shared)], dim=1).flatten(2).transpose(1, 2)
 
     def forward(self, low: Tensor, middle: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """The frozen maps of one picture and what is kept, [N, *MEMORY], to rows and what is kept then."""
-        x = self.neck(low, middle)
+        fine, x = self.neck(low, middle)
         if not self.temporal:
-            return self.found(self.block(x, memory[:, :0]), low), memory
+            return self.found(self.block(x, memory[:, :0]), fine), memory
         x = self.block(x, memory)
-        return self.found(x, low), torch.cat([x[:, None], memory[:, :-1]], dim=1)
+        return self.found(x, fine), torch.cat([x[:, None], memory[:, :-1]], dim=1)
 
     def along(self, low: Tensor, middle: Tensor) -> Tensor:
         """The frozen maps [N, T, ...] of pictures in a row, from the first on, to rows [N, T, FOUND, classes + 4]."""
         count, pictures = low.shape[:2]
-        low = low.flatten(0, 1)
-        x = self.neck(low, middle.flatten(0, 1))
+        fine, x = self.neck(low.flatten(0, 1), middle.flatten(0, 1))
         if not self.temporal:
             maps = self.block(x, x.new_zeros(len(x), 0, CHANNELS, ROWS, COLUMNS))
-            return self.found(maps, low).unflatten(0, (count, pictures))
+            return self.found(maps, fine).unflatten(0, (count, pictures))
         x = x.unflatten(0, (count, pictures))
         kept: Sequence[Tensor] = [x.new_zeros(count, CHANNELS, ROWS, COLUMNS)] * PICTURES
         seen = []
         for index in range(pictures):
             seen.append(self.block(x[:, index], torch.stack(list(kept), dim=1)))
             kept = [seen[-1], *kept[:-1]]
-        return self.found(torch.stack(seen, dim=1).flatten(0, 1), low).unflatten(0, (count, pictures))
+        return self.found(torch.stack(seen, dim=1).flatten(0, 1), fine).unflatten(0, (count, pictures))

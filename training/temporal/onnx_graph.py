@@ -17,6 +17,7 @@ from training.folding import convolution
 from training.graph_builder import GraphBuilder
 from training.hard_clips.clip_set import HEIGHT, WIDTH
 from training.hard_clips.eyes import Eyes
+from training.hard_clips.eyes_graph import looked
 from training.temporal.contract import INPUTS, OUTPUTS, Served
 from training.temporal.network import (
     CELLS,
@@ -45,15 +46,12 @@ def to_onnx(eyes: Eyes, network: Temporal, served: Served) -> ModelProto:
     eyes, network = eyes.eval(), network.eval()
     builder = GraphBuilder(OPSET, "")
     with torch.no_grad():
-        pixels = builder.cast(builder.op("Transpose", "image", perm=[0, 3, 1, 2]), TensorProto.FLOAT)
-        x = builder.op("Mul", pixels, builder.floats(1 / 255))
-        low = sequence(builder, eyes.low, sequence(builder, eyes.stem, x))
-        middle = convolution(builder, network.middle, sequence(builder, eyes.middle, low))
-        x = builder.op("Relu", builder.op("Add", convolution(builder, network.low, low), middle))
-        x = _block(builder, network.block, x)
-        coarse = builder.op("DepthToSpace", convolution(builder, network.coarse, x), blocksize=FINE, mode="CRD")
-        joined = builder.op("Relu", builder.op("Add", coarse, convolution(builder, network.fine, low)))
-        shared = sequence(builder, network.head, joined)
+        low, middle = looked(builder, eyes)
+        fine = builder.op("Add", convolution(builder, network.low, low), convolution(builder, network.middle, middle))
+        fine = builder.op("Relu", fine)
+        x = _block(builder, network.block, builder.op("Relu", convolution(builder, network.coarser, fine)))
+        finer = builder.op("DepthToSpace", convolution(builder, network.finer, x), blocksize=FINE, mode="CRD")
+        shared = sequence(builder, network.head, builder.op("Relu", builder.op("Add", finer, fine)))
         rows = append_rows(
             builder, network.classes, network.sides, shared, Canvas(WIDTH, HEIGHT), STRIDE // FINE, SUPPRESSION
         )

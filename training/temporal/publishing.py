@@ -18,6 +18,7 @@ from training.hard_clips.eyes import bundled_eyes
 from training.hard_clips.features import hardened
 from training.hard_clips.gain import ALL
 from training.hard_clips.judging import Floats, Step, by_class, compared, judged, precisions, watch
+from training.hard_clips.plain import plain50
 from training.hard_clips.sets import Sets, facts_of
 from training.int8_publishing import store_variant
 from training.int8_variant import SUFFIX, Int8Trial, in_bytes, tried
@@ -26,7 +27,7 @@ from training.model_repository import CURVES, GRAPH, store_files
 from training.raw_network import read_model
 from training.speed import Feed
 from training.temporal.contract import OUTPUTS, Served, config_text
-from training.temporal.network import MEMORY, Temporal
+from training.temporal.network import ENLARGED, MEMORY, Temporal
 from training.temporal.onnx_graph import SUPPRESSION, to_onnx
 from training.temporal.report import Report
 from training.trial import milliseconds, session
@@ -43,7 +44,8 @@ def served(name: str = NAME) -> Served:
 
 def publish(work: Path, repository: Path, sets: Sets, detector: Path) -> Report:
     """`detector`: the graph whose first stages were frozen. Raises OSError without checkpoints."""
-    eyes = bundled_eyes(onnx.load(detector))
+    plain = onnx.load(detector)
+    eyes = bundled_eyes(plain, ENLARGED)
     states = {part: torch.load(work / f"{part}.pt", weights_only=True) for part in PARTS}
     graphs: dict[str, ModelProto] = {}
     for part, state in states.items():
@@ -59,6 +61,7 @@ def publish(work: Path, repository: Path, sets: Sets, detector: Path) -> Report:
     report = Report(
         scenes=len(hard.hard),
         parts={name: figures for name, figures in parts.items() if figures is not None},
+        plain50=plain50(plain, hard),
         by_class=by_class(one, other, hard.parts[ALL]),
         milliseconds=(_milliseconds(graphs["temporal"], picture), _milliseconds(graphs["baseline"], picture)),
         bytes=len(raw),

@@ -16,6 +16,8 @@ class Report(Struct, frozen=True):
 
     scenes: int
     parts: dict[str, Compared]
+    plain50: dict[str, float]
+    """mAP50 of the bundled detector itself, by kind of picture"""
     by_class: dict[str, tuple[float, float]]
     """mAP50-95 of all pictures"""
     milliseconds: tuple[float, float]

@@ -14,6 +14,7 @@ from training.folding import convolution
 from training.graph_builder import GraphBuilder
 from training.hard_clips.clip_set import HEIGHT, WIDTH
 from training.hard_clips.eyes import Eyes
+from training.hard_clips.eyes_graph import looked
 from training.two_streams.contract import INPUTS, OUTPUTS, Served
 from training.two_streams.network import FLOW, SCALE, STRIDE, TwoStreams
 from vision.optical_flow import STEPS
@@ -28,13 +29,11 @@ def to_onnx(eyes: Eyes, network: TwoStreams, served: Served) -> ModelProto:
     eyes, network = eyes.eval(), network.eval()
     builder = GraphBuilder(OPSET, "")
     with torch.no_grad():
-        pixels = builder.op("Mul", _floats(builder, "image"), builder.floats(1 / 255))
-        if eyes.enlarged > 1:
-            pixels = _enlarged(builder, pixels, eyes.enlarged)
-        low = sequence(builder, eyes.low, sequence(builder, eyes.stem, pixels))
-        middle = convolution(builder, network.middle, sequence(builder, eyes.middle, low))
-        looks = builder.op("Relu", builder.op("Add", convolution(builder, network.low, low), middle))
-        moves = sequence(builder, network.motion, _eased(builder, _floats(builder, "flow"), network.moving))
+        low, middle = looked(builder, eyes)
+        coarse = convolution(builder, network.middle, middle)
+        looks = builder.op("Relu", builder.op("Add", convolution(builder, network.low, low), coarse))
+        flow = builder.cast(builder.op("Transpose", "flow", perm=[0, 3, 1, 2]), TensorProto.FLOAT)
+        moves = sequence(builder, network.motion, _eased(builder, flow, network.moving))
         shared = sequence(builder, network.head, builder.op("Concat", looks, moves, axis=1))
         canvas = Canvas(WIDTH, HEIGHT)
         rows = append_rows(builder, network.classes, network.sides, shared, canvas, STRIDE, SUPPRESSION)
@@ -52,10 +51,6 @@ def to_onnx(eyes: Eyes, network: TwoStreams, served: Served) -> ModelProto:
     return model
 
 
-def _floats(builder: GraphBuilder, name: str) -> str:
-    return builder.cast(builder.op("Transpose", name, perm=[0, 3, 1, 2]), TensorProto.FLOAT)
-
-
 def _eased(builder: GraphBuilder, x: str, moving: bool) -> str:
     """As the network's `eased`; nothing of a flow that is not to be seen."""
     rows, columns, channels = FLOW
@@ -66,9 +61,3 @@ def _eased(builder: GraphBuilder, x: str, moving: bool) -> str:
     x = builder.op("Concat", x, *means, axis=1)
     size = builder.op("Mul", builder.op("Abs", x), builder.floats(SCALE if moving else 0.0))
     return builder.op("Mul", builder.op("Sign", x), builder.op("Sqrt", size))
-
-
-def _enlarged(builder: GraphBuilder, x: str, times: int) -> str:
-    """As PyTorch's bilinear interpolation without aligned corners."""
-    sizes = builder.floats(1, 1, times, times)
-    return builder.op("Resize", x, "", sizes, mode="linear", coordinate_transformation_mode="half_pixel")

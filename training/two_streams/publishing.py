@@ -17,6 +17,7 @@ from training.hard_clips.eyes import bundled_eyes
 from training.hard_clips.features import hardened
 from training.hard_clips.gain import ALL
 from training.hard_clips.judging import Floats, Judged, by_class, compared, judged, of_hidden, precisions, tabled
+from training.hard_clips.plain import plain50
 from training.hard_clips.sets import Sets, facts_of
 from training.int8_publishing import store_variant
 from training.int8_variant import SUFFIX, Int8Trial, in_bytes, tried
@@ -46,7 +47,8 @@ def served(name: str = NAME) -> Served:
 
 def publish(work: Path, repository: Path, sets: Sets, detector: Path) -> Report:
     """`detector`: the graph whose first stages were frozen. Raises OSError without checkpoints."""
-    eyes = bundled_eyes(onnx.load(detector), ENLARGED)
+    plain = onnx.load(detector)
+    eyes = bundled_eyes(plain, ENLARGED)
     states = {part: torch.load(work / f"{part}.pt", weights_only=True) for part in PARTS}
     graphs: dict[str, ModelProto] = {}
     for part, state in states.items():
@@ -57,7 +59,7 @@ def publish(work: Path, repository: Path, sets: Sets, detector: Path) -> Report:
     hard = judged(clips, [hardened(clips, sets.judging.seed, scene) for scene in range(sets.judging.scenes)])
     both = of_graph(graphs[PARTS[0]])
     raw = graphs[PARTS[0]].SerializeToString(deterministic=True)
-    report = compare(hard, both, of_graph(graphs[PARTS[1]]), len(raw))
+    report = compare(hard, both, of_graph(graphs[PARTS[1]]), plain50(plain, hard), len(raw))
     facts = {
         **facts_of(states, sets, clips, detector),
         "parameters": sum(p.numel() for p in (*eyes.parameters(), *TwoStreams().parameters())),
@@ -95,8 +97,8 @@ def _feeds(clips: Iterable[Pixels]) -> list[Feed]:
     ]
 
 
-def compare(clips: Judged, both: Answers, baseline: Answers, size: int) -> Report:
-    """`size`: of the served graph, in bytes."""
+def compare(clips: Judged, both: Answers, baseline: Answers, plain: dict[str, float], size: int) -> Report:
+    """`plain`: the bundled detector's mAP50; `size`: of the served graph, in bytes."""
     flows = [watched(one.pixels) for one in clips.hard]
     answers = [list(_asked(each, clips, flows)) for each in (both, baseline)]
     one, other = (tabled(rows, clips) for rows in answers)
@@ -109,6 +111,7 @@ def compare(clips: Judged, both: Answers, baseline: Answers, size: int) -> Repor
     return Report(
         scenes=len(clips.hard),
         parts={name: figures for name, figures in parts.items() if figures is not None},
+        plain50=plain,
         by_class=by_class(one, other, clips.parts[ALL]),
         still50=round(float(np.mean([each[0] for each in precisions(still, clips.parts[ALL]).values()])), 4),
         milliseconds=(milliseconds(partial(both, picture, flow)), milliseconds(partial(seen, kept, picture[0]))),

@@ -11,9 +11,10 @@ from processors.sampling import bucket
 from processors.shedding import KEYFRAMES_ONLY, STRIDES
 from schemas.analysis import Analysis
 from schemas.messages import AccessUnit
-from vision import signal
+from vision import optical_flow, signal
 from vision.decoder import GopDecoder, Picture
 from vision.letterbox import Letterbox
+from vision.memory import forgotten
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -30,6 +31,22 @@ class Prepared(msgspec.Struct, frozen=True):
     """it is sampled, but for later"""
     scene: NDArray[np.uint8] | None = None
     """for the network that looks at scenes; None where it does not want this one"""
+    flow: NDArray[np.int8] | None = None
+    """for a detector that wants it beside the picture"""
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """Where a reader stands between two GOPs: part of the checkpoint."""
+
+    bucket: int | None = None
+    """where sampling goes on, whatever is shed"""
+    moving: optical_flow.Kept | msgspec.UnsetType = msgspec.UNSET
+    """of a camera whose detector wants flow: what is known of its last pictures"""
+
+    def check(self) -> None:
+        """Raises ValueError for what no reader has left."""
+        if self.moving is not msgspec.UNSET:
+            optical_flow.unpacked(self.moving)
 
 
 class GopReader:
@@ -39,7 +56,7 @@ class GopReader:
         self,
         analysis: Analysis,
         contract: ModelContract,
-        last_bucket: int | None,
+        reading: Reading,
         scene: SceneContract | None = None,
     ) -> None:
         self._analysis = analysis
@@ -52,11 +69,19 @@ class GopReader:
         self._decoder: GopDecoder | None = None
         self.undecodable = 0
         """of the GOP that was closed last"""
-        self.last_bucket = last_bucket
-        """part of the checkpoint: where sampling goes on, whatever is shed"""
+        self._bucket = reading.bucket
+        self._moving = reading.moving
+        self._known: tuple[optical_flow.Seen, int] | None = None
+        """of the last picture, and when that was"""
         self._level = 0
         self._sampled = 0
         """of the open GOP"""
+
+    @property
+    def reading(self) -> Reading:
+        if not self.contract.flow:
+            return Reading(self._bucket)
+        return Reading(self._bucket, self._moving if self._known is None else optical_flow.kept(*self._known))
 
     def open(self, unit: AccessUnit, level: int = 0) -> None:
         self._decoder, self.undecodable = GopDecoder(unit.codec), 0
@@ -86,16 +111,18 @@ class GopReader:
 
     def _prepare(self, picture: Picture) -> Prepared:
         now = bucket(picture.captured_ns, self._rate)
-        sampled = self.last_bucket is None or now != self.last_bucket
+        sampled = self._bucket is None or now != self._bucket
         shed = sampled and 0 < self._level < KEYFRAMES_ONLY and self._sampled % STRIDES[self._level] > 0
         if sampled:
-            self.last_bucket = now
+            self._bucket = now
             self._sampled += 1
         image: NDArray[np.uint8] | None = None
+        flow: NDArray[np.int8] | None = None
         signals: dict[str, str] = {}
         if sampled and not shed:
             image = np.empty((self.contract.height, self.contract.width, 3), np.uint8)
             self._letterbox.from_frame(picture.frame, image)
+            flow = self._moved(image, picture.captured_ns) if self.contract.flow else None
             signals = {light.name: signal.read(picture.frame, light.region) for light in self._analysis.signals}
         return Prepared(
             captured_ns=picture.captured_ns,
@@ -107,7 +134,20 @@ class GopReader:
             signals=signals,
             shed=shed,
             scene=self._for_scene(picture) if image is not None else None,
+            flow=flow,
         )
+
+    def _moved(self, image: NDArray[np.uint8], captured_ns: int) -> NDArray[np.int8]:
+        """How things have moved until this picture."""
+        if self._known is None:
+            moving = None if self._moving is msgspec.UNSET else self._moving
+            before = optical_flow.recalled(moving, captured_ns, image.shape[:2])
+        else:
+            known, seen_ns = self._known
+            before = None if forgotten(seen_ns, captured_ns) else known
+        now = optical_flow.seen(before, image)
+        self._known = now, captured_ns
+        return now.flows
 
     def _for_scene(self, picture: Picture) -> NDArray[np.uint8] | None:
         """The first sampled frame of each part of a second; whether it is due there, its state says."""
@@ -124,7 +164,7 @@ class GopReader:
     def _passed(self, unit: AccessUnit) -> Prepared:
         """Not even decoded: in order of decoding, a later frame may have come before it."""
         now = bucket(unit.captured_ns, self._rate)
-        shed = self.last_bucket is None or now > self.last_bucket
+        shed = self._bucket is None or now > self._bucket
         if shed:
-            self.last_bucket = now
+            self._bucket = now
         return Prepared(unit.captured_ns, unit.pts, unit.index, unit.width, unit.height, None, {}, shed)

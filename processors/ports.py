@@ -12,6 +12,8 @@ from schemas.messages import Checkpoint
 from schemas.results import Result
 
 Delivered = Callable[[], None]
+Beside = NDArray[np.float32] | NDArray[np.int8]
+"""what goes into a detector beside the picture: its memory, or flow"""
 
 
 class ModelContract(msgspec.Struct, frozen=True):
@@ -29,7 +31,9 @@ class ModelContract(msgspec.Struct, frozen=True):
     batch: int = 1
     """pictures that a request may carry"""
     memory: tuple[int, ...] = ()
-    """shape of what it wants back with a camera's next picture; empty: it sees single pictures"""
+    """shape of what it wants back with a camera's next picture, float32; empty: it remembers nothing"""
+    flow: tuple[int, ...] = ()
+    """shape of the optical flow that it wants beside the picture, int8; empty: none. Never both."""
     fps: float | None = None
     """pictures a second that it has learnt from; None: it sees single pictures"""
 
@@ -83,9 +87,9 @@ class Detector(Protocol):
         """
         ...
 
-    async def recall(self, contract: ModelContract, image: NDArray[np.uint8], memory: NDArray[np.float32]) -> Inference:
-        """As `infer`, of a detector with a memory. image: [height, width, 3]; memory: `contract.memory`, zeros where
-        there is none."""
+    async def infer_with(self, contract: ModelContract, image: NDArray[np.uint8], beside: Beside) -> Inference:
+        """As `infer`, of a detector that takes more than the picture. image: [height, width, 3]; beside: of the shape
+        of `contract.memory`, zeros where there is none, or of `contract.flow`."""
         ...
 
     async def scene(self, model: str) -> SceneContract:
@@ -162,8 +166,8 @@ class FakeDetector:
         self.live = contract.version
         self.served = {contract.version}
         self.calls = 0
-        self.remembering: Callable[..., tuple[NDArray[np.float32], NDArray[np.float32]]] | None = None
-        """of a detector with a memory: (image, memory) to rows and the next memory"""
+        self.with_beside: Callable[..., tuple[NDArray[np.float32], NDArray[np.float32] | None]] | None = None
+        """of a detector that takes more than the picture: (image, beside) to rows and the next memory"""
         self.watching: tuple[SceneContract, Callable[..., Observation]] | None = None
         """a network that looks at scenes, and its answer to (image, h, c)"""
 
@@ -182,13 +186,13 @@ class FakeDetector:
         version = contract.version if contract.version in self.served else self.live
         return [Inference(self._answer(image), version) for image in images]
 
-    async def recall(self, contract: ModelContract, image: NDArray[np.uint8], memory: NDArray[np.float32]) -> Inference:
-        assert self.remembering is not None
-        assert memory.shape == contract.memory
+    async def infer_with(self, contract: ModelContract, image: NDArray[np.uint8], beside: Beside) -> Inference:
+        assert self.with_beside is not None
+        assert beside.shape == (contract.flow or contract.memory)
         self.calls += 1
         if self._failures:
             raise self._failures.pop(0)
-        rows, kept = self.remembering(image, memory)
+        rows, kept = self.with_beside(image, beside)
         return Inference(rows, contract.version if contract.version in self.served else self.live, kept)
 
     async def scene(self, model: str) -> SceneContract:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.chain import STATE_VERSION, Chain, ChainState
-from processors.decoding import GopReader, Prepared
+from processors.decoding import GopReader, Prepared, Reading
 from processors.errors import WindowFailedError
 from processors.ports import Detector, FullPace, Inference, ModelContract, Pace, Publisher, SceneContract
 from processors.probation import Probation
@@ -100,7 +100,7 @@ class CameraSession:
         self._contract: ModelContract | None = None
         self._scene: SceneContract | None = None
         self._analysis: bytes = b""
-        self._bucket: int | None = None
+        self._reading = Reading()
         self._traceless = restored is None
         """nothing in the log says that this camera's first GOP was begun"""
         self._probation = Probation(restored, self._publish_and_wait, ports.turns)
@@ -172,7 +172,7 @@ class CameraSession:
                     self._malformed(offset, record)
                 case _Idle():
                     await self._close_window(offset, received_ns)
-                    await self._pass_on(Mark(offset, self._bucket))
+                    await self._pass_on(Mark(offset, self._reading))
 
     async def _access_unit(self, offset: int, unit: AccessUnit, received_ns: int) -> None:
         if unit.keyframe:
@@ -224,7 +224,7 @@ class CameraSession:
         sampled = [item.frame for item in decoded if item.frame.image is not None]
         answers: list[Answer | Due] = []
         for contract, frames in groupby(sampled, self._asked):
-            if contract.memory:
+            if contract.memory or contract.flow:
                 answers += [Due(contract) for _ in frames]
                 continue
             images = [frame.image for frame in frames if frame.image is not None]
@@ -280,7 +280,7 @@ class CameraSession:
         assert self._reader is not None
         window.level = self._ports.pace.level(self.camera)
         if window.level:
-            await self._pass_on(Shed(window, self._bucket))
+            await self._pass_on(Shed(window, self._reading))
         self._reader.open(unit, window.level)
 
     async def _configure(self, offset: int, analysis: bytes, captured_ns: int) -> str:
@@ -306,7 +306,7 @@ class CameraSession:
         if (contract, scene) == (self._contract, self._scene) and self._reader is not None and not changed:
             return ""
         self._contract, self._scene = contract, scene
-        self._reader = GopReader(chain.analysis, contract, self._bucket, scene)
+        self._reader = GopReader(chain.analysis, contract, self._reading, scene)
         await self._pass_on(contract)
         if scene is not None:
             await self._pass_on(scene)
@@ -339,8 +339,8 @@ class CameraSession:
         if self._reader is not None:
             window.undecodable = self._reader.undecodable
             self._reader.abandon()
-            self._bucket = self._reader.last_bucket
-        await self._pass_on(Close(window, resume_offset, self._bucket))
+            self._reading = self._reader.reading
+        await self._pass_on(Close(window, resume_offset, self._reading))
         await self._probation.over()
 
     # --- closing: acknowledgements awaited in order, checkpoints written ----------------------------------------------
@@ -390,8 +390,9 @@ class CameraSession:
             saved = msgspec.json.decode(checkpoint.state, type=SessionState)
             chain = Chain(self.camera, saved.analysis.encode())
             state = chain.load(bytes(saved.chain).decode())
-        except msgspec.DecodeError as error:
+            saved.reading.check()
+        except (msgspec.DecodeError, ValueError) as error:
             self.cold_start = f"the checkpoint's state cannot be read: {error}"
             return None
-        self._chain, self._analysis, self._bucket = chain, saved.analysis.encode(), saved.bucket
+        self._chain, self._analysis, self._reading = chain, saved.analysis.encode(), saved.reading
         return state

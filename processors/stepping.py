@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from processors.chain import MEMORY_NS, Chain, ChainState, Inferred, Watched, event_id
-from processors.decoding import Prepared
+from processors.decoding import Prepared, Reading
 from processors.errors import WindowFailedError
 from processors.ports import Detector, Inference, ModelContract, Pace, Publisher, SceneContract
 from processors.window import Acknowledgements, Window
@@ -20,6 +20,7 @@ from vision import activity
 from vision.boxes import from_output
 from vision.letterbox import Letterbox
 from vision.memory import recalled, remembered
+from vision.optical_flow import Kept
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class Due:
-    """Of a detector with a memory: it is asked when the answer before this one is there."""
+    """Of a detector that takes more than the picture: it is asked when the answer before this one is there, which may
+    hold what it remembers."""
 
     contract: ModelContract
 
@@ -47,6 +49,11 @@ class SessionState(msgspec.Struct, frozen=True):
     analysis: str
     bucket: int | None
     chain: msgspec.Raw
+    moving: Kept | UnsetType = UNSET
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(self.bucket, self.moving)
 
 
 @dataclass(frozen=True)
@@ -98,14 +105,14 @@ class Shed:
     """Of the window that opens now, frames will be left out."""
 
     window: Window
-    bucket: int | None
+    reading: Reading
 
 
 @dataclass(frozen=True)
 class Close:
     window: Window
     resume_offset: int
-    bucket: int | None
+    reading: Reading
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ class Mark:
     """Nothing is open: the state as it is may be saved for a resume at this offset."""
 
     resume_offset: int
-    bucket: int | None
+    reading: Reading
 
 
 @dataclass(frozen=True)
@@ -188,7 +195,7 @@ class Stepper:
                     await self._close(item, closed)
                 case Mark():
                     loose, self._loose = self._loose, Acknowledgements()
-                    await closed.put(Closed(loose, item.resume_offset, self._saved(item.bucket)))
+                    await closed.put(Closed(loose, item.resume_offset, self._saved(item.reading)))
                 case Ending():
                     await self._finish_flow(item.origin)
                     await closed.put(Closed(self._loose))
@@ -273,9 +280,11 @@ class Stepper:
             return None
         assert self._state is not None
         assert frame.image is not None
+        if frame.flow is not None:
+            return await self._detector.infer_with(asked.contract, frame.image, frame.flow)
         kept = None if self._state.memory is UNSET else self._state.memory
         memory = recalled(kept, frame.captured_ns, asked.contract.memory)
-        return await self._detector.recall(asked.contract, frame.image, memory)
+        return await self._detector.infer_with(asked.contract, frame.image, memory)
 
     async def _watched(self, state: ChainState, frame: Prepared) -> Watched | None:
         """One after the other: each answer takes the state that the one before it left. Raises WindowFailedError."""
@@ -338,7 +347,7 @@ class Stepper:
         remembered = window.captured_ns - doubted_ns <= MEMORY_NS
         self._doubted_ns = window.captured_ns
         said = Acknowledgements()
-        await self._publish(window.shed_window("" if remembered else self._saved(item.bucket)), said, None, [])
+        await self._publish(window.shed_window("" if remembered else self._saved(item.reading)), said, None, [])
         await said.all_delivered()
 
     async def _close(self, item: Close, closed: "asyncio.Queue[Closed]") -> None:
@@ -354,15 +363,16 @@ class Stepper:
             await self._publish(window.failed_window(), window.acks, window.traceparent, [])
         loose, self._loose = self._loose, Acknowledgements()
         await closed.put(Closed(loose))
-        await closed.put(Closed(window.acks, item.resume_offset, self._saved(item.bucket)))
+        await closed.put(Closed(window.acks, item.resume_offset, self._saved(item.reading)))
 
-    def _saved(self, bucket: int | None) -> str:
+    def _saved(self, reading: Reading) -> str:
         if self._chain is None or self._state is None:
             return ""
         state = SessionState(
             analysis=self._chain.analysis_json.decode(),
-            bucket=bucket,
+            bucket=reading.bucket,
             chain=msgspec.Raw(self._chain.save(self._state).encode()),
+            moving=reading.moving,
         )
         return msgspec.json.encode(state).decode()
 

@@ -15,10 +15,9 @@ from tritonclient.utils import InferenceServerException
 
 from processors.errors import NotServedError, RetryError, WindowFailedError
 from processors.in_flight import GIVE_UP_SECONDS, InFlight
-from processors.ports import Inference, ModelContract, Observation, SceneContract
+from processors.ports import Beside, Inference, ModelContract, Observation, SceneContract
 from processors.shared_images import SharedImages, Slot
-from processors.triton_memory import INPUT as MEMORY
-from processors.triton_memory import asked, memory_shape
+from processors.triton_beside import BESIDE, asked, with_beside
 from processors.triton_scene import observed, scene_contract
 from runtime.logging import logger
 from runtime.metrics import WORKER_RETRIES
@@ -111,9 +110,9 @@ class TritonDetector:
     async def infer(self, contract: ModelContract, images: Sequence[NDArray[np.uint8]]) -> list[Inference]:
         return await self._of_version(contract, lambda asked: self._infer_once(asked, images))
 
-    async def recall(self, contract: ModelContract, image: NDArray[np.uint8], memory: NDArray[np.float32]) -> Inference:
+    async def infer_with(self, contract: ModelContract, image: NDArray[np.uint8], beside: Beside) -> Inference:
         return await self._of_version(
-            contract, lambda version: self._in_flight.answer(asked(self._client, version, image, memory))
+            contract, lambda version: self._in_flight.answer(asked(self._client, version, image, beside))
         )
 
     async def scene(self, model: str) -> SceneContract:
@@ -321,10 +320,10 @@ def _contract(model: str, version: str, metadata: dict[str, Any], config: dict[s
     inputs = {item["name"]: item for item in metadata.get("inputs", [])}
     outputs = {item["name"]: item for item in metadata.get("outputs", [])}
     image, rows = inputs.get("image"), outputs.get("detections")
-    if inputs.keys() - {MEMORY} != {"image"} or image is None or image["datatype"] != "UINT8":
+    if inputs.keys() - BESIDE != {"image"} or image is None or image["datatype"] != "UINT8":
         raise WindowFailedError(
-            f"model {model}: wants inputs {sorted(inputs)}, the contract is one UINT8 `image`, and `{MEMORY}` where it "
-            "remembers"
+            f"model {model}: wants inputs {sorted(inputs)}, the contract is one UINT8 `image`, or `memory` or `flow` "
+            "beside it"
         )
     shape = [int(side) for side in image["shape"]]
     if len(shape) != 4 or shape[3] != 3 or shape[1] < 1 or shape[2] < 1:
@@ -335,8 +334,7 @@ def _contract(model: str, version: str, metadata: dict[str, Any], config: dict[s
     labels = tuple(label.strip() for label in parameters.get("labels", "").split(",") if label.strip())
     if not labels:
         raise WindowFailedError(f"model {model}: the configuration has no parameter `labels`")
-    memory = memory_shape(model, inputs, outputs)
-    return ModelContract(
+    contract = ModelContract(
         name=model,
         version=version or _live(metadata.get("versions", []), parameters),
         width=shape[2],
@@ -346,19 +344,8 @@ def _contract(model: str, version: str, metadata: dict[str, Any], config: dict[s
         pad=int(parameters.get("pad") or 114),
         exact=bool(version),
         batch=max(int(config.get("max_batch_size", 0)), 1),
-        memory=memory,
-        fps=_rate(model, parameters) if memory else None,
     )
-
-
-def _rate(model: str, parameters: dict[str, str]) -> float | None:
-    try:
-        rate = float(parameters["fps"]) if "fps" in parameters else None
-    except ValueError:
-        rate = 0.0
-    if rate is not None and not 0 < rate <= 240:
-        raise WindowFailedError(f"model {model}: {parameters['fps']!r} are no pictures a second")
-    return rate
+    return with_beside(contract, inputs, outputs, parameters)
 
 
 def _parameters(config: dict[str, Any]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from processors.errors import NotServedError
-from processors.ports import Detector, Inference, ModelContract, Observation, SceneContract
+from processors.ports import Beside, Detector, Inference, ModelContract, Observation, SceneContract
 from replay.log import PartitionLog
 from schemas.messages import Provenance
 from schemas.topics import DETECTIONS
@@ -93,8 +93,8 @@ class Faithful:
     async def infer(self, contract: ModelContract, images: Sequence[NDArray[np.uint8]]) -> list[Inference]:
         return await _of_named(contract, self._detector.infer(contract, images))
 
-    async def recall(self, contract: ModelContract, image: NDArray[np.uint8], memory: NDArray[np.float32]) -> Inference:
-        return await _of_named(contract, self._detector.recall(contract, image, memory))
+    async def infer_with(self, contract: ModelContract, image: NDArray[np.uint8], beside: Beside) -> Inference:
+        return await _of_named(contract, self._detector.infer_with(contract, image, beside))
 
     async def scene(self, model: str) -> SceneContract:
         """The live version: detections, by which versions are known, do not name this model's."""

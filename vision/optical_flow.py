@@ -9,12 +9,16 @@ picture better than standing still does: where there is nothing but noise, it wo
 Nothing here depends on a clock or on the number of threads.
 """
 
+import math
+import zlib
 from typing import Final, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
+
+from vision.memory import forgotten
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -36,6 +40,10 @@ _AROUND: Final = 2.5
 """pixels: sigma of where it is looked whether flow explains the picture"""
 _NOISE: Final = 20.0
 """squared grey levels that need no explanation"""
+_QUICKLY: Final = 1
+"""zlib's level"""
+_LARGEST: Final = 2048 * 2048
+"""pixels of a picture that flow is kept of"""
 
 
 class Seen(Struct, frozen=True):
@@ -45,6 +53,49 @@ class Seen(Struct, frozen=True):
 
     greys: tuple[Pixels, ...]
     flows: Flow
+
+
+class Kept(Struct, frozen=True):
+    """A `Seen` of a picture captured at `seen_ns` as it survives `msgspec.json`, byte for byte."""
+
+    packed: bytes
+    height: int
+    width: int
+    greys: int
+    seen_ns: int
+
+
+def kept(known: Seen, captured_ns: int) -> Kept:
+    height, width = known.greys[0].shape
+    content = b"".join(part.tobytes() for part in (*known.greys, known.flows))
+    return Kept(zlib.compress(content, _QUICKLY), height, width, len(known.greys), captured_ns)
+
+
+def recalled(before: Kept | None, captured_ns: int, shape: tuple[int, ...]) -> Seen | None:
+    """For a picture [h, w] = `shape` of that time: None where nothing is known, nothing recent, or of other pictures.
+    Raises as `unpacked` does."""
+    if before is None or (before.height, before.width) != shape or forgotten(before.seen_ns, captured_ns):
+        return None
+    return unpacked(before)
+
+
+def unpacked(before: Kept) -> Seen:
+    """Raises ValueError for what nobody has kept."""
+    size, cells = before.height * before.width, (before.height // GRID, before.width // GRID, 2 * STEPS)
+    wanted = before.greys * size + math.prod(cells)
+    if not 1 <= before.greys <= SPAN or not 0 < size <= _LARGEST:
+        raise ValueError(f"{before.greys} pictures of {before.width}x{before.height} kept of a camera")
+    try:
+        content = zlib.decompressobj().decompress(before.packed, wanted + 1)
+    except zlib.error as error:
+        raise ValueError(f"what was kept of a camera's pictures cannot be read: {error}") from None
+    if len(content) != wanted:
+        raise ValueError(f"{len(content)} bytes kept of a camera's pictures, {wanted} were expected")
+    values = np.frombuffer(content, np.uint8)
+    pictures = tuple(
+        values[k * size : (k + 1) * size].reshape(before.height, before.width) for k in range(before.greys)
+    )
+    return Seen(pictures, values[before.greys * size :].view(np.int8).reshape(cells))
 
 
 def seen(before: Seen | None, picture: Pixels) -> Seen:

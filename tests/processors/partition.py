@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.errors import NotServedError
-from processors.ports import Delivered, FakePublisher, Inference, ModelContract, Observation, SceneContract
+from processors.ports import Beside, Delivered, FakePublisher, Inference, ModelContract, Observation, SceneContract
 from processors.session import SessionPorts
 from processors.worker import CameraWorker
 from schemas.codec import encode
@@ -52,7 +52,7 @@ class SquareDetector:
             raise KilledError
         return [Inference(find_square(image), contract.version) for image in images]
 
-    async def recall(self, contract: ModelContract, image: NDArray[np.uint8], memory: NDArray[np.float32]) -> Inference:
+    async def infer_with(self, contract: ModelContract, image: NDArray[np.uint8], beside: Beside) -> Inference:
         raise NotServedError(contract.name)
 
     async def scene(self, model: str) -> SceneContract:

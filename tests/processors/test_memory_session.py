@@ -28,7 +28,7 @@ def find(image: NDArray[np.uint8], memory: NDArray[np.float32]) -> tuple[NDArray
 
 def detector(*failures: Exception) -> FakeDetector:
     made = FakeDetector(REMEMBERING, find_square, list(failures))
-    made.remembering = find
+    made.with_beside = find
     return made
 
 

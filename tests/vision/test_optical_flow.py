@@ -1,13 +1,16 @@
 """How things have moved in a camera's last pictures, on pictures whose movement is known."""
 
+import zlib
 from collections.abc import Iterator
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vision.optical_flow import GRID, SPAN, STEPS, UNITS, Seen, seen
+from vision.memory import FORGOTTEN_NS
+from vision.optical_flow import GRID, SPAN, STEPS, UNITS, Kept, Seen, kept, recalled, seen, unpacked
 
 HEIGHT, WIDTH = 64, 96
 SIDE = 28
@@ -140,3 +143,40 @@ def test_what_is_no_picture_is_refused(shape: tuple[int, ...]) -> None:
 def test_a_camera_does_not_change_its_size() -> None:
     with pytest.raises(ValueError, match="behind one of"):
         seen(seen(None, np.zeros((64, 96, 3), np.uint8)), np.zeros((64, 98, 3), np.uint8))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_what_is_kept_comes_back_from_a_saved_state_byte_for_byte(count: int) -> None:
+    known = after(moving(count, 2, 1))
+    saved = msgspec.json.decode(msgspec.json.encode(kept(known, 7)), type=Kept)
+    back = recalled(saved, 8, (HEIGHT, WIDTH))
+    assert back is not None
+    assert [grey.tobytes() for grey in back.greys] == [grey.tobytes() for grey in known.greys]
+    assert (back.flows.tobytes(), back.flows.shape) == (known.flows.tobytes(), known.flows.shape)
+    picture = texture(1, HEIGHT, WIDTH)
+    assert seen(back, picture).flows.tobytes() == seen(known, picture).flows.tobytes()
+
+
+def test_what_is_old_or_of_other_pictures_is_not_recalled() -> None:
+    saved = kept(after(moving(3, 2, 1)), 1_000_000_000)
+    assert recalled(None, 5, (HEIGHT, WIDTH)) is None
+    assert recalled(saved, 1_100_000_000, (HEIGHT, WIDTH + 2)) is None
+    assert recalled(saved, 1_000_000_001 + FORGOTTEN_NS, (HEIGHT, WIDTH)) is None
+    assert recalled(saved, 1_100_000_000, (HEIGHT, WIDTH)) is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"packed": b"nonsense"}, "cannot be read"),
+        ({"packed": zlib.compress(b"short")}, "5 bytes kept"),
+        ({"packed": zlib.compress(bytes(10_000_000))}, "expected"),
+        ({"greys": 3}, "3 pictures of 96x64"),
+        ({"greys": 1}, "expected"),
+        ({"height": 10**9}, "2 pictures of 96x1000000000"),
+        ({"height": -64}, "pictures of 96x-64"),
+    ],
+)
+def test_what_nobody_has_kept_is_refused(change: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        unpacked(msgspec.structs.replace(kept(after(moving(3, 2, 1)), 7), **change))

@@ -1,7 +1,8 @@
-"""The Triton adapter and detectors with a memory, on a real tritonserver."""
+"""The Triton adapter and detectors that take more than the picture, on a real tritonserver."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 
 from devstack.stack import Stack
 from processors.errors import WindowFailedError
+from processors.ports import ModelContract
 from processors.triton import TritonDetector
+from processors.triton_beside import with_beside
 from tests.processors.models import write_detector, write_remembering
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -50,7 +53,7 @@ async def test_what_it_answers_depends_on_what_it_is_given_back(detector: Triton
     contract = await detector.contract("remembering")
     memory, scores = EMPTY, []
     for _ in range(3):
-        answer = await detector.recall(contract, grey(51), memory)
+        answer = await detector.infer_with(contract, grey(51), memory)
         assert answer.memory is not None
         assert answer.version == "1"
         scores.append(float(answer.rows[0, 4]))
@@ -61,7 +64,7 @@ async def test_what_it_answers_depends_on_what_it_is_given_back(detector: Triton
 
 async def test_cameras_that_ask_at_once_keep_their_memories_apart(detector: TritonDetector) -> None:
     contract = await detector.contract("remembering")
-    answers = await asyncio.gather(*(detector.recall(contract, grey(0), EMPTY + np.float32(k)) for k in range(20)))
+    answers = await asyncio.gather(*(detector.infer_with(contract, grey(0), EMPTY + np.float32(k)) for k in range(20)))
     assert [float(answer.rows[0, 4]) for answer in answers] == pytest.approx(range(20))
     assert [float(np.asarray(answer.memory)[0, 0]) for answer in answers] == pytest.approx(range(1, 21))
 
@@ -69,13 +72,13 @@ async def test_cameras_that_ask_at_once_keep_their_memories_apart(detector: Trit
 async def test_what_does_not_fit_fails_the_window_with_its_name(detector: TritonDetector) -> None:
     contract = await detector.contract("remembering")
     with pytest.raises(WindowFailedError, match="unexpected shape for input 'memory'"):
-        await detector.recall(contract, grey(0), EMPTY[:1])
+        await detector.infer_with(contract, grey(0), EMPTY[:1])
     with pytest.raises(WindowFailedError, match="unexpected shape for input 'image'"):
-        await detector.recall(contract, grey(0)[:30], EMPTY)
+        await detector.infer_with(contract, grey(0)[:30], EMPTY)
     with pytest.raises(WindowFailedError, match=r"`next_memory` is not \(5,\) of numbers"):
-        await detector.recall(msgspec.structs.replace(contract, memory=(5,)), grey(0), EMPTY)
+        await detector.infer_with(msgspec.structs.replace(contract, memory=(5,)), grey(0), EMPTY)
     with pytest.raises(WindowFailedError, match="`next_memory` is not"):
-        await detector.recall(contract, grey(0), EMPTY * np.float32(np.nan))
+        await detector.infer_with(contract, grey(0), EMPTY * np.float32(np.nan))
 
 
 @pytest.mark.parametrize(
@@ -90,3 +93,38 @@ async def test_a_memory_that_cannot_be_given_back_fails_the_window(
 ) -> None:
     with pytest.raises(WindowFailedError, match=why):
         await detector.contract(model)
+
+
+IMAGE = {"image": {"datatype": "UINT8", "shape": ["-1", "32", "48", "3"]}}
+ROWS = {"detections": {"datatype": "FP32", "shape": ["-1", "2", "6"]}}
+
+
+def tensor(kind: str, *sides: int) -> dict[str, Any]:
+    return {"datatype": kind, "shape": ["-1", *map(str, sides)]}
+
+
+def test_what_goes_in_beside_the_picture_is_read_from_its_tensors() -> None:
+    plain = ModelContract("m", "1", 48, 32, ("grey",))
+    assert with_beside(plain, IMAGE, ROWS, {"fps": "nonsense of no detector's concern"}) == plain
+    flow = with_beside(plain, IMAGE | {"flow": tensor("INT8", 16, 24, 16)}, ROWS, {"fps": "8"})
+    assert (flow.flow, flow.memory, flow.fps) == ((16, 24, 16), (), 8.0)
+    back = ROWS | {"next_memory": tensor("FP32", 4)}
+    memory = with_beside(plain, IMAGE | {"memory": tensor("FP32", 4)}, back, {})
+    assert (memory.flow, memory.memory, memory.fps) == ((), (4,), None)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "why"),
+    [
+        ({"flow": tensor("INT8", 32, 48, 16)}, {}, r"`flow` of \(16, 24, 16\) INT8 was expected"),
+        ({"flow": tensor("FP32", 16, 24, 16)}, {}, "INT8 was expected"),
+        ({"flow": tensor("INT8", 16, 24, 16), "memory": tensor("FP32", 4)}, {}, "no memory beside it"),
+        ({"memory": tensor("FP16", 4)}, {"next_memory": tensor("FP16", 4)}, "not FP32 of one shape"),
+        ({"memory": tensor("FP32", -1)}, {"next_memory": tensor("FP32", -1)}, "not FP32 of one shape"),
+        ({"memory": tensor("FP32", 4)}, {}, "not FP32 of one shape"),
+        ({}, {"next_memory": tensor("FP32", 4)}, "not FP32 of one shape"),
+    ],
+)
+def test_what_cannot_be_given_fails_the_window(inputs: dict[str, Any], outputs: dict[str, Any], why: str) -> None:
+    with pytest.raises(WindowFailedError, match=why):
+        with_beside(ModelContract("m", "1", 48, 32, ("grey",)), IMAGE | inputs, ROWS | outputs, {"fps": "8"})

@@ -28,7 +28,7 @@ from training.two_streams.publishing import publish as published
 SETS = Sets(learning=Rendering(700, 160), draws=2, judging=Rendering(7100, 48))
 """far apart: no junction of one is in the other"""
 RECIPE = Recipe(
-    steps=700, batch=32, peak_rate=3e-3, weight_decay=0.02, warmup_steps=40, plain_share=0.0, average_decay=0.98
+    steps=2400, batch=32, peak_rate=3e-3, weight_decay=0.02, warmup_steps=40, plain_share=0.0, average_decay=0.98
 )
 
 app = typer.Typer(help="Appearance and optical flow, from rendered clips to served model.", no_args_is_help=True)

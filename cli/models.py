@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.table import Column, Table
 
-from cli import accelerators, model_versions, pose_models
+from cli import accelerators, model_versions, networks, pose_models
 from cli import pictures as pictures_of
 from cli.pictures import Cameras, Clips, From, Pixels, To
+from cli.table import table
 from replay.log import LogGoneError, LogSilentError
 from runtime.config import Settings
 from training.catalogue import BUNDLED, Entry, choose, label_file, read_catalogue
@@ -27,6 +27,7 @@ from training.label_file import COCO
 from training.model_history import read_history
 from training.model_repository import StoredModel, card_of, load, models
 from training.pose.importing import POSE_FAMILIES
+from training.served_network import networks as served_networks
 
 app = typer.Typer(help="Models: import, pull, quantize, promote, roll back, list and show.", no_args_is_help=True)
 app.command("promote")(model_versions.promote)
@@ -167,12 +168,14 @@ def quantize(
     if as_json:
         typer.echo(msgspec.json.encode(report).decode())
         return
-    table = Table("", "before", "after")
-    table.add_row(report.judged_by, f"{report.before:.3f}", f"{report.after:.3f}")
-    table.add_row("ms a picture, one thread", f"{report.milliseconds_before:.1f}", f"{report.milliseconds_after:.1f}")
-    table.add_row("size", _megabytes(report.bytes_before), _megabytes(report.bytes_after))
-    table.add_row("convolutions in float32", str(report.convolutions), str(len(report.in_float32)))
-    Console().print(table)
+    compared = table("", "before", "after")
+    compared.add_row(report.judged_by, f"{report.before:.3f}", f"{report.after:.3f}")
+    compared.add_row(
+        "ms a picture, one thread", f"{report.milliseconds_before:.1f}", f"{report.milliseconds_after:.1f}"
+    )
+    compared.add_row("size", _megabytes(report.bytes_before), _megabytes(report.bytes_after))
+    compared.add_row("convolutions in float32", str(report.convolutions), str(len(report.in_float32)))
+    Console().print(compared)
     _say_stored(folder, as_version)
 
 
@@ -187,34 +190,36 @@ def list_models(
         offered = read_catalogue(catalogue)
     except ModelError as error:
         _fail(error)
-    here, poses = list(models(_folder(repository))), pose_models.stored_poses(_folder(repository))
+    folder = _folder(repository)
+    here, poses, others = list(models(folder)), pose_models.stored_poses(folder), list(served_networks(folder))
     if as_json:
         stored_names = {stored.detector.name for stored in here}
         to_pull = [name for name in offered if name not in stored_names]
-        stored_here = [_described(each) for each in here] + [pose_models.described(each) for each in poses]
+        stored_here = [
+            *(_described(each) for each in here),
+            *(pose_models.described(each) for each in poses),
+            *(networks.described(each) for each in others),
+        ]
         typer.echo(msgspec.json.encode({"stored": stored_here, "to_pull": to_pull}).decode())
         return
-    # in a narrow terminal the licence gives way, not the version
-    short = [Column(each, no_wrap=True) for each in ("name", "family", "input", "classes", "size")]
-    table = Table(*short, Column("licence", overflow="fold"), Column("live", no_wrap=True), "state")
+    listed = table("name", "input", "gives", "size", "live", numbers=("size",), whole=("name", "live"))
     for stored in here:
-        detector, card = stored.detector, stored.card
+        detector = stored.detector
         offered.pop(detector.name, None)
-        table.add_row(
+        listed.add_row(
             detector.name,
-            detector.family,
             f"{detector.width}x{detector.height}",
-            str(len(detector.labels)),
+            f"{len(detector.labels)} classes",
             _megabytes(stored.bytes),
-            card.licence if card else "?",
             f"{stored.live} of {_listed(stored.versions)}",
-            "stored",
         )
     for pose in poses:
-        table.add_row(*pose_models.row(pose))
+        listed.add_row(*pose_models.row(pose))
+    for other in others:
+        listed.add_row(*networks.row(other))
     for entry in offered.values():
-        table.add_row(entry.name, entry.family, "", "", _megabytes(entry.bytes), entry.licence, "", "to pull")
-    Console().print(table)
+        listed.add_row(entry.name, "", "", _megabytes(entry.bytes), "to pull")
+    Console().print(listed)
 
 
 @app.command()
@@ -227,6 +232,12 @@ def show(
             typer.echo(msgspec.json.encode(pose_models.described(pose)).decode())
         else:
             _say(pose_models.facts(pose))
+        return
+    if other := networks.find(_folder(repository), name):
+        if as_json:
+            typer.echo(msgspec.json.encode(networks.described(other)).decode())
+        else:
+            _say(networks.facts(other))
         return
     try:
         stored = load(_folder(repository) / name)

@@ -41,18 +41,8 @@ def stored_poses(repository: Path) -> list[StoredPose]:
 
 def row(stored: StoredPose) -> tuple[str, ...]:
     """Of the table of models."""
-    model, card = stored.model, stored.card
-    size, licence = f"{stored.bytes / 1e6:.1f} MB", card.licence if card else "?"
-    return (
-        model.name,
-        model.family,
-        f"{model.width}x{model.height}",
-        "18 keypoints",
-        size,
-        licence,
-        "1 of 1",
-        "stored",
-    )
+    model, size = stored.model, f"{stored.bytes / 1e6:.1f} MB"
+    return model.name, f"{model.width}x{model.height}", "18 keypoints", size, "1 of 1"
 
 
 def described(stored: StoredPose) -> dict[str, Any]:

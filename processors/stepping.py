@@ -344,10 +344,10 @@ class Stepper:
         """In advance: whatever becomes of this process, no result of such a GOP stands without it."""
         window = item.window
         doubted_ns = self._doubted_ns if self._doubted_ns is not None else window.captured_ns
-        remembered = window.captured_ns - doubted_ns <= MEMORY_NS
+        in_doubt = window.captured_ns - doubted_ns <= MEMORY_NS
         self._doubted_ns = window.captured_ns
         said = Acknowledgements()
-        await self._publish(window.shed_window("" if remembered else self._saved(item.reading)), said, None, [])
+        await self._publish(window.shed_window("" if in_doubt else self._saved(item.reading)), said, None, [])
         await said.all_delivered()
 
     async def _close(self, item: Close, closed: "asyncio.Queue[Closed]") -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from processors.errors import WindowFailedError
 from processors.in_flight import GIVE_UP_SECONDS
 from processors.ports import Beside, Inference, ModelContract
-from vision.optical_flow import GRID, STEPS
+from vision.optical_flow import GRID, LARGEST, STEPS
 
 BESIDE: Final = frozenset({"memory", "flow"})
 """inputs that a detector may have"""
@@ -27,6 +27,8 @@ def with_beside(contract: ModelContract, inputs: Told, outputs: Told, parameters
         return contract
     model, rate = contract.name, _rate(contract.name, parameters)
     if "flow" in inputs:
+        if contract.height % GRID or contract.width % GRID or contract.height * contract.width > LARGEST:
+            raise WindowFailedError(f"model {model}: no flow is kept of pictures of {contract.width}x{contract.height}")
         wanted = (contract.height // GRID, contract.width // GRID, 2 * STEPS)
         if "memory" in inputs or _tensor(inputs["flow"]) != ("INT8", wanted):
             raise WindowFailedError(f"model {model}: `flow` of {wanted} INT8 was expected, and no memory beside it")

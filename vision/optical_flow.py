@@ -42,7 +42,7 @@ _NOISE: Final = 20.0
 """squared grey levels that need no explanation"""
 _QUICKLY: Final = 1
 """zlib's level"""
-_LARGEST: Final = 2048 * 2048
+LARGEST: Final = 2048 * 2048
 """pixels of a picture that flow is kept of"""
 
 
@@ -83,7 +83,7 @@ def unpacked(before: Kept) -> Seen:
     """Raises ValueError for what nobody has kept."""
     size, cells = before.height * before.width, (before.height // GRID, before.width // GRID, 2 * STEPS)
     wanted = before.greys * size + math.prod(cells)
-    if not 1 <= before.greys <= SPAN or not 0 < size <= _LARGEST:
+    if not 1 <= before.greys <= SPAN or not 0 < size <= LARGEST:
         raise ValueError(f"{before.greys} pictures of {before.width}x{before.height} kept of a camera")
     try:
         content = zlib.decompressobj().decompress(before.packed, wanted + 1)

@@ -128,3 +128,10 @@ def test_what_goes_in_beside_the_picture_is_read_from_its_tensors() -> None:
 def test_what_cannot_be_given_fails_the_window(inputs: dict[str, Any], outputs: dict[str, Any], why: str) -> None:
     with pytest.raises(WindowFailedError, match=why):
         with_beside(ModelContract("m", "1", 48, 32, ("grey",)), IMAGE | inputs, ROWS | outputs, {"fps": "8"})
+
+
+@pytest.mark.parametrize(("width", "height"), [(48, 31), (47, 32), (4096, 4096)])
+def test_pictures_of_which_no_flow_can_be_kept_are_refused(width: int, height: int) -> None:
+    flow = {"flow": tensor("INT8", height // 2, width // 2, 16)}
+    with pytest.raises(WindowFailedError, match=f"no flow is kept of pictures of {width}x{height}"):
+        with_beside(ModelContract("m", "1", width, height, ("grey",)), IMAGE | flow, ROWS, {"fps": "8"})

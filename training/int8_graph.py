@@ -28,10 +28,11 @@ def in_int8(
     kinds: Sequence[str],
     nodes: Sequence[str],
     ranges: Path | None = None,
+    whole_range: bool = False,
 ) -> ModelProto:
     """`source` with those of its `nodes` quantised that are of these `kinds`, by ranges from the moving average of
-    minimum and maximum over `feeds`; the quantiser writes it to `target`. With `ranges` they are kept in that file, and
-    read from there the next time."""
+    minimum and maximum over `feeds`, or the whole range; the quantiser writes it to `target`. With `ranges` they are
+    kept in that file, and read from there the next time."""
     with quiet():
         quantize_static(
             source,
@@ -45,7 +46,7 @@ def in_int8(
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
             calibration_cache_path=ranges,
-            extra_options={"CalibMovingAverage": True},
+            extra_options={"CalibMovingAverage": not whole_range},
         )
     return _fed_with_bytes(onnx.load(target))
 

@@ -45,15 +45,21 @@ class Int8Trial(Struct, frozen=True):
         return None
 
 
-def in_bytes(model: ModelProto, feeds: Sequence[Feed], name: str, nodes: Collection[str] | None = None) -> ModelProto:
+def in_bytes(
+    model: ModelProto,
+    feeds: Sequence[Feed],
+    name: str,
+    nodes: Collection[str] | None = None,
+    whole_range: bool = False,
+) -> ModelProto:
     """Activations uint8, weights int8 per channel, ranges from the moving average of minimum and maximum over `feeds`
-    (one picture each, with all of the model's inputs). `nodes`: those in question, by name; else all between
-    convolutions."""
+    (one picture each, with all of the model's inputs), or, where what is rare and extreme is what is looked for, the
+    `whole_range`. `nodes`: those in question, by name; else all between convolutions."""
     wanted = between_convolutions(model.graph) if nodes is None else list(nodes)
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "float32.onnx", Path(folder) / "int8.onnx"
         source.write_bytes(model.SerializeToString())
-        variant = in_int8(source, target, feeds, _KINDS, wanted)
+        variant = in_int8(source, target, feeds, _KINDS, wanted, whole_range=whole_range)
     variant.graph.name = name
     variant.producer_name = model.producer_name
     del variant.metadata_props[:]

@@ -42,7 +42,7 @@ NAMES: Final[dict[Role, str]] = {"screen": "inspection-screen", "locator": "insp
 _SIZES: Final = (0.1, 0.15, 0.2, 0.3)
 _PER_SIZE: Final = 60
 _AT_ONCE: Final = 20
-_CALIBRATED: Final = 128
+_CALIBRATED: Final = 400
 _JUDGED_BY: Final[tuple[tuple[Role, str, Callable[[Report], float]], ...]] = (
     ("screen", "share passed at once", lambda report: report.cascade.passed),
     ("locator", "overlap of pixels", lambda report: report.localisation.iou),
@@ -104,7 +104,7 @@ def publish_int8(
     graphs = {role: read_model(repository / name / "1" / GRAPH) for role, name in NAMES.items()}
     learnt, timed = part_set(sets.learning, work), _feeds(part_set(sets.judging, work), _CALIBRATED)
     feeds = _feeds(learnt, _CALIBRATED)
-    variants = {role: in_bytes(graph, feeds, NAMES[role] + SUFFIX) for role, graph in graphs.items()}
+    variants = {role: in_bytes(graph, feeds, NAMES[role] + SUFFIX, whole_range=True) for role, graph in graphs.items()}
     before, after = (_judge(each, sets, work, miss_rate) for each in (graphs, variants))
     trials = {
         role: Int8Trial(

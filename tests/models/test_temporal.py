@@ -45,7 +45,7 @@ def test_config_graph_and_card_agree(served: Served) -> None:
     assert served.name == NAME
     assert (served.height, served.width, served.fps, served.labels) == (HEIGHT, WIDTH, FPS, LABELS)
     assert (HOME / "config.pbtxt").read_text() == config_text(served)
-    hard_clips.agree(HOME, INPUTS + OUTPUTS, served.shapes, 1_500_000)
+    hard_clips.agree(HOME, INPUTS + OUTPUTS, served.shapes, 2_000_000)
 
 
 def test_it_is_no_detector_without_memory() -> None:

@@ -57,7 +57,7 @@ class Report(Struct, frozen=True):
     """of defective parts whose defects may lie on the print"""
     screen_ms: float
     locator_ms: float
-    plain_iou: float = 0.0
+    plain_iou: float
     """the pixels' overlap of the difference to the background, of all defective parts"""
 
 

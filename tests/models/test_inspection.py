@@ -110,7 +110,7 @@ def ask(client: triton.InferenceServerClient, name: str, picture: NDArray[np.uin
 def test_the_cascade_on_triton_tells_defective_parts_from_good_ones(
     client: triton.InferenceServerClient, parts: list[PartPicture]
 ) -> None:
-    """Floors far below what the cards say, and far above chance."""
+    """Floors below what the cards say, and far above chance."""
     model, maps = served(NAMES[0]), {}
 
     def locate(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -125,13 +125,14 @@ def test_the_cascade_on_triton_tells_defective_parts_from_good_ones(
         inspect(part.pixels, screen, locate, model.threshold, model.pixels_per_mm) for part in parts
     ]
     good, bad = verdicts[:EACH], verdicts[EACH:]
-    assert sum(not verdict.good for verdict in bad) / EACH > 0.9
+    assert sum(not verdict.good for verdict in bad) / EACH > 0.95
+    assert sum(verdict.screened_out for verdict in good) / EACH > 0.8
     # how often a defective part scores higher than a good one: 0.5 by chance
     ranked = [b.screen > g.screen for b in bad for g in good]
-    assert np.mean(ranked) > 0.9
+    assert np.mean(ranked) > 0.97
     overlaps = []
     for part, verdict in zip(parts[EACH:], bad, strict=True):
         if not verdict.good:
             ours = located_pixels(maps[part.pixels.tobytes()], model.threshold)
             overlaps.append((ours & part.mask).sum() / (ours | part.mask).sum())
-    assert np.mean(overlaps) > 0.3
+    assert np.mean(overlaps) > 0.6

@@ -159,7 +159,9 @@ def _await(client: httpx.Client, status_url: str) -> dict[str, Any]:
             if answer.status_code != 200:
                 raise _Failed(_detail(answer))
             job = answer.json()
-            progress.update(task, completed=job["progress"]["analysed"], total=job["progress"]["published"] or None)
+            analysed, published = job["progress"]["analysed"], job["progress"]["published"]
+            # what is not sampled is done, too
+            progress.update(task, completed=published if job["state"] == "done" else analysed, total=published or None)
             if job["state"] == "done":
                 return dict(job["result"])
             if job["state"] in ("failed", "cancelled"):

@@ -88,6 +88,9 @@ def test_a_record_from_before_there_were_recipes_is_of_the_usual_one() -> None:
 
 def test_without_the_extra_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
+    for name in ("training.search.run", "training.search.study"):
+        # another test may have imported them with it
+        monkeypatch.delitem(sys.modules, name, raising=False)
     folders.coco(tmp_path)
     done = RUN.invoke(build("tune"), ["tune", str(tmp_path), "--name", "parts", "--work", str(tmp_path / "work")])
     assert done.exit_code == 1

@@ -76,6 +76,10 @@ def test_config_graph_and_card_fit_the_original(name: str) -> None:
     assert card.name == home.name
     assert card.licence == "Apache-2.0"
     assert card.served_sha256 == digest(home / "1" / "model.onnx")
+    facts = read_card(original / "card.json").facts
+    # a cascade's threshold is chosen, and its figures are, for each variant
+    own = {"calibration", "result"} if name.startswith("inspection-") else set()
+    assert {key: card.facts[key] for key in facts.keys() - own} == {key: facts[key] for key in facts.keys() - own}
     graph = onnx.load(home / "1" / "model.onnx").graph
     assert sum(node.op_type == "QuantizeLinear" for node in graph.node) > 10
     trial = msgspec.json.decode(card.facts[QUANTIZATION], type=Int8Trial)

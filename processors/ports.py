@@ -1,7 +1,7 @@
 """What a session needs from the world. Each port has its fake beside it, for tests and for nothing else."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 import numpy as np
@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 from processors.errors import NotServedError
 from schemas.messages import Checkpoint
 from schemas.results import Result
+from schemas.topics import MAX_RESULT_BYTES
+
+MOST_KEPT_BYTES: Final = MAX_RESULT_BYTES // 4
+"""Of a network's state in a checkpoint. There it takes a third more, another network's and all tracks lie beside it,
+and a record that Kafka refuses would end the worker, again and again: what keeps more is refused before it is asked."""
 
 Delivered = Callable[[], None]
 Beside = NDArray[np.float32] | NDArray[np.int8]

@@ -7,8 +7,9 @@ import tritonclient.grpc.aio as triton
 from numpy.typing import NDArray
 
 from processors.errors import WindowFailedError
-from processors.in_flight import GIVE_UP_SECONDS
-from processors.ports import Observation, SceneContract
+from processors.ports import MOST_KEPT_BYTES, Observation, SceneContract
+from processors.triton_request import requested
+from vision.memory import FLOAT
 
 _INPUTS: Final = {"image": "UINT8", "h": "FP32", "c": "FP32"}
 _OUTPUTS: Final = ("state", "next_h", "next_c")
@@ -30,6 +31,10 @@ def scene_contract(model: str, version: str, metadata: dict[str, Any], config: d
             raise ValueError(f"{len(labels)} labels, {fps} pictures a second")
     except (KeyError, ValueError) as error:
         raise WindowFailedError(f"model {model}: shapes {shapes} and parameters do not fit: {error}") from error
+    if 2 * kept * FLOAT.itemsize > MOST_KEPT_BYTES:
+        raise WindowFailedError(
+            f"model {model}: `h` and `c` of {kept} are more than the {MOST_KEPT_BYTES} bytes that are kept"
+        )
     return SceneContract(model, version, width, height, labels, kept, fps, int(parameters.get("pad") or 114))
 
 
@@ -41,22 +46,13 @@ async def observed(
     c: NDArray[np.float32],
 ) -> Observation:
     """One request. Raises WindowFailedError for an answer that is none, and what the client raises."""
-    tensors = []
     values: dict[str, NDArray[Any]] = {"image": image, "h": h, "c": c}
-    for name, kind in _INPUTS.items():
-        value = values[name]
-        tensor = triton.InferInput(name, [1, *value.shape], kind)
-        tensor.set_data_from_numpy(value[np.newaxis])
-        tensors.append(tensor)
-    result = await client.infer(
-        contract.name,
-        tensors,
-        model_version=contract.version,
-        outputs=[triton.InferRequestedOutput(name) for name in _OUTPUTS],
-        client_timeout=GIVE_UP_SECONDS,
-    )
-    rows = [result.as_numpy(name) for name in _OUTPUTS]
+    inputs = {name: (kind, values[name]) for name, kind in _INPUTS.items()}
+    rows, version = await requested(client, contract.name, contract.version, inputs, _OUTPUTS)
+    found = []
     for name, row, size in zip(_OUTPUTS, rows, (len(contract.labels), contract.state, contract.state), strict=True):
         if row is None or row.shape != (1, size) or not np.isfinite(row).all():
             raise WindowFailedError(f"model {contract.name}: `{name}` is not one row of {size} numbers")
-    return Observation(rows[0][0], rows[1][0], rows[2][0], result.get_response().model_version)
+        found.append(row[0])
+    probabilities, next_h, next_c = found
+    return Observation(probabilities, next_h, next_c, version)

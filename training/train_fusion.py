@@ -94,9 +94,5 @@ def quantize(
     say_figures(publish_int8(work, repository, SETS))
 
 
-def _say(report: msgspec.Struct) -> None:
-    say_figures(report)
-
-
 if __name__ == "__main__":
     app()

@@ -42,7 +42,7 @@ _NOISE: Final = 20.0
 """squared grey levels that need no explanation"""
 _QUICKLY: Final = 1
 """zlib's level"""
-LARGEST: Final = 2048 * 2048
+_LARGEST: Final = 2048 * 2048
 """pixels of a picture that flow is kept of"""
 
 
@@ -71,6 +71,11 @@ def kept(known: Seen, captured_ns: int) -> Kept:
     return Kept(zlib.compress(content, _QUICKLY), height, width, len(known.greys), captured_ns)
 
 
+def kept_bytes(height: int, width: int) -> int:
+    """The most that is kept of pictures of that size: what does not get smaller by packing."""
+    return SPAN * height * width + (height // GRID) * (width // GRID) * 2 * STEPS
+
+
 def recalled(before: Kept | None, captured_ns: int, shape: tuple[int, ...]) -> Seen | None:
     """For a picture [h, w] = `shape` of that time: None where nothing is known, nothing recent, or of other pictures.
     Raises as `unpacked` does."""
@@ -83,7 +88,7 @@ def unpacked(before: Kept) -> Seen:
     """Raises ValueError for what nobody has kept."""
     size, cells = before.height * before.width, (before.height // GRID, before.width // GRID, 2 * STEPS)
     wanted = before.greys * size + math.prod(cells)
-    if not 1 <= before.greys <= SPAN or not 0 < size <= LARGEST:
+    if not 1 <= before.greys <= SPAN or not 0 < size <= _LARGEST:
         raise ValueError(f"{before.greys} pictures of {before.width}x{before.height} kept of a camera")
     try:
         content = zlib.decompressobj().decompress(before.packed, wanted + 1)

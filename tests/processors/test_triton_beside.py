@@ -10,11 +10,21 @@ import pytest
 from numpy.typing import NDArray
 
 from devstack.stack import Stack
+from processors.chain import STATE_VERSION, Chain
 from processors.errors import WindowFailedError
-from processors.ports import ModelContract
+from processors.ports import MOST_KEPT_BYTES, ModelContract, SceneContract
+from processors.stepping import SessionState
 from processors.triton import TritonDetector
 from processors.triton_beside import with_beside
+from processors.triton_scene import scene_contract
+from schemas.analysis import ActivityWatch
+from schemas.messages import Checkpoint
+from schemas.results import to_json
+from schemas.topics import MAX_RESULT_BYTES
 from tests.processors.models import write_detector, write_remembering
+from tests.processors.walk import ANALYSIS
+from vision.activity import initial
+from vision.memory import Memory
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 EMPTY = np.zeros((2, 3), np.float32)
@@ -130,8 +140,46 @@ def test_what_cannot_be_given_fails_the_window(inputs: dict[str, Any], outputs: 
         with_beside(ModelContract("m", "1", 48, 32, ("grey",)), IMAGE | inputs, ROWS | outputs, {"fps": "8"})
 
 
-@pytest.mark.parametrize(("width", "height"), [(48, 31), (47, 32), (4096, 4096)])
+@pytest.mark.parametrize(("width", "height"), [(48, 31), (47, 32), (4096, 4096), (256, 180)])
 def test_pictures_of_which_no_flow_can_be_kept_are_refused(width: int, height: int) -> None:
     flow = {"flow": tensor("INT8", height // 2, width // 2, 16)}
     with pytest.raises(WindowFailedError, match=f"no flow is kept of pictures of {width}x{height}"):
         with_beside(ModelContract("m", "1", width, height, ("grey",)), IMAGE | flow, ROWS, {"fps": "8"})
+
+
+def test_what_no_checkpoint_could_hold_is_refused() -> None:
+    plain = ModelContract("m", "1", 48, 32, ("grey",))
+    most = MOST_KEPT_BYTES // 4
+
+    def asked(size: int) -> ModelContract:
+        memory, back = ({name: tensor("FP32", size)} for name in ("memory", "next_memory"))
+        return with_beside(plain, IMAGE | memory, ROWS | back, {})
+
+    assert asked(most).memory == (most,)
+    with pytest.raises(WindowFailedError, match="is more than the 262144 bytes that are kept"):
+        asked(most + 1)
+
+
+def test_nor_a_network_for_scenes_whose_state_no_checkpoint_could_hold() -> None:
+    def asked(size: int) -> SceneContract:
+        state = {name: tensor("FP32", size) for name in ("h", "c", "next_h", "next_c")}
+        told = [{"name": key, **each} for key, each in {**IMAGE, **state, "state": tensor("FP32", 2)}.items()]
+        parameters = {key: {"string_value": value} for key, value in {"labels": "a,b", "fps": "4"}.items()}
+        return scene_contract("m", "1", {"inputs": told}, {"parameters": parameters})
+
+    most = MOST_KEPT_BYTES // 8
+    assert asked(most).state == most
+    with pytest.raises(WindowFailedError, match="are more than the 262144 bytes that are kept"):
+        asked(most + 1)
+
+
+def test_a_checkpoint_holds_the_most_that_networks_may_keep() -> None:
+    """A detector's memory and another network's state, both as large as they may be, and a hundred tracks."""
+    chain = Chain("cam", msgspec.json.encode(msgspec.structs.replace(ANALYSIS, activity=ActivityWatch())))
+    half = np.random.default_rng(1).bytes(MOST_KEPT_BYTES // 2)
+    watched = msgspec.structs.replace(initial(), h=half, c=half)
+    state = msgspec.structs.replace(chain.initial(), memory=Memory(half + half, 5), activity=watched)
+    saved = SessionState(chain.analysis_json.decode(), 5, msgspec.Raw(chain.save(state).encode()))
+    text = msgspec.json.encode(saved).decode()
+    checkpoint = Checkpoint("cam", "frames", 0, 7, STATE_VERSION, text, {})
+    assert len(to_json(checkpoint)) < 0.8 * MAX_RESULT_BYTES

@@ -1,4 +1,4 @@
-"""What the bundled detector itself finds in hard clips: it knows single pictures, and has learnt from clear ones."""
+"""What the bundled detector itself finds in hard clips: it knows single pictures, and has not learnt from such."""
 
 from collections.abc import Iterator
 
